@@ -1,0 +1,105 @@
+/* backend.h: what a device that computes provides. The CPU is one; Vulkan comes beside it.
+ *
+ * Asynchronous throughout: `slice_submit` returns at once, work runs in the order of submission on
+ * the backend's own leader thread, and `done` is called on that thread; it must hand over to its
+ * own thread and return quickly. Sequence operations are submitted in the same order as batches, so
+ * a roll-back cannot race with rows. The arithmetic is that of numerics.md: results do not depend
+ * on batch, chunking, threads or slice. */
+#ifndef COMPUTE_BACKEND_H
+#define COMPUTE_BACKEND_H
+
+#include "base/account.h"
+#include "base/fail.h"
+#include "compute/model.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct backend;
+
+struct backend_config {
+	uint32_t threads;        /* leader included; 0: as many as the process may use */
+	struct account *account; /* borrowed; charged for weights, KV and buffers */
+	const char *cpu;         /* "c", "avx2", or NULL: the fastest this machine has */
+};
+
+struct backend *backend_cpu_create(const struct backend_config *config, struct fail *fail); /* gives */
+void backend_destroy(struct backend *backend); /* waits for submitted work; accepts NULL */
+/* "cpu avx2, 2 threads": for doctor and logs. */
+const char *backend_name(const struct backend *backend);
+uint32_t backend_threads(const struct backend *backend);
+
+struct layer_range {
+	uint32_t first; /* inclusive */
+	uint32_t end;   /* exclusive */
+};
+
+struct slice_config {
+	const struct layer_range *ranges; /* layers held here, in rising order */
+	uint32_t n_ranges;
+	bool head;             /* embedding and output too */
+	uint32_t kv_positions; /* of all sequences together; pages are taken from this pool */
+	uint32_t rows_max;     /* most rows in one batch */
+	void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+	void *progress_context;
+};
+
+struct slice;
+
+/* Loads: maps the units' bytes read-only, charges the account, allocates state and scratch. Blocks
+ * while it reads (call from a thread that may block). The model must outlive the slice. Gives. */
+struct slice *slice_create(struct backend *backend, const struct model *model,
+			   const struct slice_config *config, struct fail *fail);
+/* Waits for its submitted work, frees all state. Accepts NULL. */
+void slice_destroy(struct slice *slice);
+
+enum work_kind {
+	WORK_EMBED,  /* tokens -> hidden */
+	WORK_LAYERS, /* hidden -> hidden through layers [first, end), all held here */
+	WORK_OUTPUT, /* hidden -> logits of the rows that want them */
+	WORK_OPEN, WORK_FORK, WORK_TRIM, WORK_CHECKPOINT, WORK_RESTORE, WORK_DROP /* sequences */
+};
+
+struct work_row {
+	uint32_t sequence;
+	uint32_t position; /* must be the sequence's next one, in the order of rows */
+	uint32_t token;    /* WORK_EMBED */
+	bool want;         /* WORK_OUTPUT: a logits row is written for it */
+};
+
+/* One piece of work. The caller owns it and all it points to until `done` was called. */
+struct work {
+	enum work_kind kind;
+	struct layer_range layers;
+	uint32_t n_rows;
+	const struct work_row *rows; /* [n_rows] */
+	float *hidden;               /* [n_rows, n_embd], in place */
+	float *logits;               /* [rows that want, n_vocab] */
+	uint32_t sequence_a, sequence_b, position; /* sequence work, as in proto/flight.h */
+	const atomic_bool *cancel;   /* looked at once a layer; may be NULL */
+	/* result */
+	enum fail_code code; /* 0: done; FAIL_MEMORY: no KV page left; FAIL_INVALID: no such sequence
+	                        or wrong position; FAIL_CANCELLED */
+	int64_t busy_us;     /* time it took on the leader */
+	void (*done)(struct work *work);
+	void *context;
+	struct work *next; /* the backend's, while queued */
+};
+
+void slice_submit(struct slice *slice, struct work *work);
+
+struct slice_usage {
+	uint32_t sequences;
+	uint32_t pages_used, pages_total;
+	uint64_t weight_bytes, kv_bytes, buffer_bytes;
+};
+void slice_usage(const struct slice *slice, struct slice_usage *usage); /* any thread */
+
+/* What slice_create would charge for one of these: for plans. */
+uint64_t slice_weight_bytes(const struct model *model, const struct slice_config *config);
+uint64_t slice_kv_bytes(const struct model *model, const struct slice_config *config);
+uint64_t slice_buffer_bytes(const struct model *model, const struct slice_config *config,
+			    uint32_t threads);
+
+#endif

@@ -1,0 +1,23 @@
+/* compute.h: the front door of compute/: a slice of a model on this machine.
+ *
+ * gguf       a file's header, checked; tensors as views of the mapping
+ * model      the shape of a model and where each unit's tensors lie
+ * backend    loads units, runs batches of rows over them, keeps sequence state; asynchronous
+ * tokenizer  text to tokens and back
+ * sampler    logits to a token, a pure function
+ * bench      measured rates for the profile
+ * numerics   the arithmetic contract and its version
+ *
+ * No network, no msgpack, no libuv in here. */
+#ifndef COMPUTE_COMPUTE_H
+#define COMPUTE_COMPUTE_H
+
+#include "compute/backend.h"
+#include "compute/bench.h"
+#include "compute/gguf.h"
+#include "compute/model.h"
+#include "compute/numerics.h"
+#include "compute/sampler.h"
+#include "compute/tokenizer.h"
+
+#endif
