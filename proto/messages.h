@@ -24,6 +24,7 @@
 #define ROSTER_STATEMENTS_MAX 1024u
 #define GOSSIP_FACTS_MAX 256u
 #define REASON_BYTES 256
+#define REQUEST_ENDS_MAX 16 /* end-of-generation tokens of a vocabulary */
 
 enum device_role { ROLE_ADMIN, ROLE_WORKER, ROLE_CLIENT };
 
@@ -171,7 +172,8 @@ struct message_request {
 	struct sampler_settings sampler;
 	uint32_t max_tokens;
 	uint32_t chunk_rows; /* 0: the plan's; tests ask for smaller chunks */
-	bool ignore_end;     /* go on after an end-of-generation token (benchmarks) */
+	uint32_t n_ends;     /* generation ends at these tokens; 0: never (benchmarks) */
+	uint32_t ends[REQUEST_ENDS_MAX];
 	uint32_t n_tokens;
 	const uint32_t *tokens; /* borrowed from the decoder's scratch; history so far */
 };
