@@ -19,7 +19,7 @@ enum tensor_type {
 	TENSOR_Q5_K = 13, TENSOR_Q6_K = 14, TENSOR_BF16 = 30, TENSOR_TYPES_END = 64
 };
 
-/* "Q4_K"; "type 97" in a static table's default for unknown numbers. */
+/* "Q4_K"; "unknown" for a number that no type has. */
 const char *tensor_type_name(uint32_t type);
 /* True when this version computes with the type. */
 bool tensor_type_supported(uint32_t type);
@@ -27,6 +27,16 @@ uint32_t tensor_type_block(uint32_t type);       /* elements per block; 0 unknow
 uint32_t tensor_type_block_bytes(uint32_t type); /* bytes per block; 0 unknown */
 
 #define GGUF_NAME_BYTES 64
+#define GGUF_METADATA_LIMIT (64u << 20) /* most bytes before the data section */
+#define GGUF_COUNT_LIMIT 65536u         /* most keys, and most tensors */
+#define GGUF_STRING_LIMIT (4u << 20)
+#define GGUF_ARRAY_LIMIT (1u << 22) /* elements */
+
+/* Types of metadata values, as numbered in the file. */
+enum gguf_type {
+	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL, GGUF_STRING,
+	GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64, GGUF_TYPES
+};
 
 struct gguf_tensor {
 	char name[GGUF_NAME_BYTES];
@@ -49,11 +59,14 @@ void gguf_close(struct gguf *gguf); /* takes; accepts NULL */
 uint64_t gguf_data_offset(const struct gguf *gguf); /* metadata part: bytes [0, this) */
 uint64_t gguf_file_size(const struct gguf *gguf);
 const uint8_t *gguf_metadata(const struct gguf *gguf); /* the metadata part's bytes, borrowed */
+const char *gguf_label(const struct gguf *gguf); /* what sentences call it: the path */
 uint32_t gguf_tensor_count(const struct gguf *gguf);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, uint32_t index);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *gguf, const char *name); /* or NULL */
 
-/* Lookups give false when the key is missing or of another kind; any integer type serves. */
+bool gguf_has(const struct gguf *gguf, const char *key);
+/* Lookups give false when the key is missing or of another kind. Any integer type serves for
+ * gguf_u64 (false when negative), both float types for gguf_f64. */
 bool gguf_u64(const struct gguf *gguf, const char *key, uint64_t *value);
 bool gguf_f64(const struct gguf *gguf, const char *key, double *value);
 bool gguf_bool(const struct gguf *gguf, const char *key, bool *value);
@@ -62,11 +75,13 @@ bool gguf_string(const struct gguf *gguf, const char *key, const char **text, si
 
 /* Arrays. Elements are packed as in the file; string elements are walked. */
 struct gguf_array {
-	uint32_t type; /* GGUF value type of the elements */
+	uint32_t type; /* enum gguf_type of the elements, never GGUF_ARRAY */
 	uint64_t count;
 	const uint8_t *bytes; /* first element; strings: u64 length, bytes, ... already checked */
 	size_t size;
 };
 bool gguf_array(const struct gguf *gguf, const char *key, struct gguf_array *array);
+/* Element `index` of an array of integers; false when out of range, negative or not an integer. */
+bool gguf_array_u64(const struct gguf_array *array, uint64_t index, uint64_t *value);
 
 #endif
