@@ -19,6 +19,10 @@
 #define FLIGHT_OP_BYTES 16
 #define FLIGHT_ROWS_MAX 512
 #define FLIGHT_OPS_MAX 64
+#define FLIGHT_EMBD_MAX 16384
+#define FLIGHT_BYTES_MAX                                                                           \
+	(FLIGHT_HEAD_BYTES + FLIGHT_ROWS_MAX * FLIGHT_ROW_BYTES +                                  \
+	 FLIGHT_OPS_MAX * FLIGHT_OP_BYTES + 4ul * FLIGHT_ROWS_MAX * FLIGHT_EMBD_MAX)
 
 enum flight_kind { FLIGHT_PREFILL, FLIGHT_DECODE, FLIGHT_VERIFY, FLIGHT_REPLAY, FLIGHT_KINDS };
 
@@ -67,6 +71,11 @@ struct flight {
 
 /* Bytes of the whole flight with its states. */
 size_t flight_bytes(const struct flight *flight);
+
+/* Writes header, rows and ops; what has to follow on the wire are the states as flight_bytes counts
+ * them. For WIRE_F32 these are the floats as they lie in memory (every machine we run on is
+ * little-endian), so they can be sealed from where they are (channel_seal). */
+void flight_encode_head(const struct flight *flight, struct buf *out);
 
 /* Writes header, rows, ops and states ([n_rows, n_embd] f32, converted when dtype says so). */
 void flight_encode(const struct flight *flight, const float *states, struct buf *out);

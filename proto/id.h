@@ -65,4 +65,8 @@ const char *id_text(const uint8_t bytes[ID_BYTES], char text[ID_TEXT_BYTES]);
 const char *id_hex(const uint8_t bytes[ID_BYTES], char text[ID_HEX_BYTES]);
 bool id_from_hex(uint8_t bytes[ID_BYTES], const char *text);
 
+/* True for valid UTF-8 that a terminal shows as what it is: no control characters, no line or
+ * paragraph separators, no marks that turn the direction of writing. For names from outside. */
+bool text_printable(const char *text, size_t size);
+
 #endif

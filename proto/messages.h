@@ -10,7 +10,9 @@
 
 #include "base/buf.h"
 #include "base/fail.h"
+#include "proto/flight.h"
 #include "proto/id.h"
+#include "proto/identity.h"
 #include "proto/plan.h"
 
 #include <stdbool.h>
@@ -257,6 +259,16 @@ struct message {
 		struct message_credit credit;
 	};
 };
+
+/* Signs a gossiped fact as its origin (all fields but the signature must be set), and checks one
+ * that anybody may have passed on. Domain "primad-fact-v1"; covers origin, kind, key, version, and
+ * BLAKE2b-512 of the bytes. */
+void fact_sign(struct fact *fact, const struct identity *origin);
+bool fact_verify(const struct fact *fact, const uint8_t ed_pk[KEY_BYTES]);
+
+/* The highest minor version that both sides speak, in `*minor`; FAIL_VERSION with a sentence that
+ * names both ranges when there is none. */
+int message_agree(const struct message_hello *theirs, uint16_t *minor, struct fail *fail);
 
 const char *message_name(enum message_type type); /* "hello"; "unknown" */
 
