@@ -1,0 +1,264 @@
+#include "compute/model.h"
+
+#include "compute/family.h"
+#include "compute/shape.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The tensors of a layer, the embedding or the output part. */
+struct unit {
+	uint32_t count;
+	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
+};
+
+struct model {
+	struct gguf *gguf;
+	char *path;
+	struct model_shape shape;
+	struct unit embedding;
+	struct unit output;
+	struct unit *layers; /* [n_layers] */
+	uint32_t n_found;    /* tensors that have their place */
+};
+
+struct expected {
+	char name[GGUF_NAME_BYTES];
+	uint64_t columns, rows;
+};
+
+/* ---- tensors ---- */
+
+static int check_type(const struct model *model, const struct gguf_tensor *tensor, bool vector,
+		      struct fail *fail)
+{
+	const char *label = gguf_label(model->gguf);
+	if (!tensor_type_supported(tensor->type))
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"%s: the tensor %s has type %s, which this version does not "
+				"compute with; take a file in another format, such as Q4_K_M or "
+				"Q8_0",
+				label, tensor->name, tensor_type_name(tensor->type));
+	if (vector && tensor->type != TENSOR_F32)
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"%s: the tensor %s has type %s; norms and biases must be F32",
+				label, tensor->name, tensor_type_name(tensor->type));
+	return 0;
+}
+
+/* Finds a tensor of exactly this shape and puts it into the unit. */
+static int place(struct model *model, struct unit *unit, const struct expected *expected,
+		 struct fail *fail)
+{
+	const char *label = gguf_label(model->gguf);
+	const struct gguf_tensor *tensor = gguf_tensor_find(model->gguf, expected->name);
+	if (!tensor)
+		return fail_set(fail, FAIL_INVALID, "%s lacks the tensor %s", label,
+				expected->name);
+	if (tensor->dims[0] != expected->columns || tensor->dims[1] != expected->rows ||
+	    tensor->dims[2] != 1 || tensor->dims[3] != 1)
+		return fail_set(
+			fail, FAIL_INVALID,
+			"%s: the tensor %s has the shape %" PRIu64 " x %" PRIu64 " x %" PRIu64
+			" x %" PRIu64 "; its keys ask for %" PRIu64 " x %" PRIu64,
+			label, tensor->name, tensor->dims[0], tensor->dims[1], tensor->dims[2],
+			tensor->dims[3], expected->columns, expected->rows);
+	unit->tensors[unit->count++] = tensor;
+	return check_type(model, tensor, expected->rows == 1, fail);
+}
+
+static int place_global(struct model *model, struct unit *unit, const char *name,
+			enum family_dim columns, enum family_dim rows, struct fail *fail)
+{
+	const struct model_shape *shape = &model->shape;
+	struct expected expected = { .columns = family_dim_size(columns, shape, NULL),
+				     .rows = family_dim_size(rows, shape, NULL) };
+	snprintf(expected.name, sizeof(expected.name), "%s", name);
+	model->n_found++;
+	return place(model, unit, &expected, fail);
+}
+
+static int place_layer(struct model *model, uint32_t layer, struct fail *fail)
+{
+	const struct model_shape *shape = &model->shape;
+	const struct family_tensor *row;
+	int result = 0;
+	for (uint32_t i = 0; result == 0 && (row = family_tensor_at(i)); i++) {
+		if (!family_tensor_present(row, shape))
+			continue;
+		struct expected expected = {
+			.columns = family_dim_size(row->columns, shape, &shape->layers[layer]),
+			.rows = family_dim_size(row->rows, shape, &shape->layers[layer]),
+		};
+		snprintf(expected.name, sizeof(expected.name), "blk.%" PRIu32 ".%s", layer,
+			 row->name);
+		model->n_found++;
+		result = place(model, &model->layers[layer], &expected, fail);
+	}
+	return result;
+}
+
+/* rope_freqs turns the angles of every layer, so all of them carry it. */
+static int place_rope_freqs(struct model *model, struct fail *fail)
+{
+	const struct family *family = family_find(model->shape.family, strlen(model->shape.family));
+	if (!family->may_have_rope_freqs || !gguf_tensor_find(model->gguf, "rope_freqs.weight"))
+		return 0;
+	const int result = place_global(model, &model->output, "rope_freqs.weight", DIM_HALF_ROT,
+					DIM_ONE, fail);
+	if (result)
+		return result;
+	const struct gguf_tensor *freqs = model->output.tensors[model->output.count - 1];
+	for (uint32_t i = 0; i < model->shape.n_layers; i++) {
+		struct unit *unit = &model->layers[i];
+		unit->tensors[unit->count++] = freqs;
+	}
+	return 0;
+}
+
+static bool is_placed(const struct model *model, const struct gguf_tensor *tensor)
+{
+	for (uint32_t i = 0; i < model->shape.n_layers; i++)
+		for (uint32_t j = 0; j < model->layers[i].count; j++)
+			if (model->layers[i].tensors[j] == tensor)
+				return true;
+	for (uint32_t j = 0; j < model->output.count; j++)
+		if (model->output.tensors[j] == tensor)
+			return true;
+	return model->embedding.tensors[0] == tensor;
+}
+
+/* A tensor that nobody uses means that the model computes something we do not know of. */
+static int refuse_rest(const struct model *model, struct fail *fail)
+{
+	const uint32_t count = gguf_tensor_count(model->gguf);
+	if (count == model->n_found)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct gguf_tensor *tensor = gguf_tensor_at(model->gguf, i);
+		if (!is_placed(model, tensor))
+			return fail_set(fail, FAIL_UNSUPPORTED,
+					"%s has the tensor %s, which this version does not know "
+					"in a %s model",
+					gguf_label(model->gguf), tensor->name, model->shape.family);
+	}
+	return 0;
+}
+
+static int place_all(struct model *model, struct fail *fail)
+{
+	struct model_shape *shape = &model->shape;
+	shape->tied = gguf_tensor_find(model->gguf, "output.weight") == NULL;
+	int result = place_global(model, &model->embedding, "token_embd.weight", DIM_EMBD,
+				  DIM_VOCAB, fail);
+	if (result == 0)
+		result = place_global(model, &model->output, "output_norm.weight", DIM_EMBD,
+				      DIM_ONE, fail);
+	if (result == 0 && !shape->tied)
+		result = place_global(model, &model->output, "output.weight", DIM_EMBD, DIM_VOCAB,
+				      fail);
+	for (uint32_t i = 0; i < shape->n_layers && result == 0; i++)
+		result = place_layer(model, i, fail);
+	if (result == 0)
+		result = place_rope_freqs(model, fail);
+	return result ? result : refuse_rest(model, fail);
+}
+
+/* ---- opening ---- */
+
+/* Takes `gguf`, which may be NULL after a failure. */
+static struct model *create(struct gguf *gguf, const char *path, struct fail *fail)
+{
+	if (!gguf)
+		return NULL;
+	struct model *model = calloc(1, sizeof(*model));
+	if (!model) {
+		gguf_close(gguf);
+		fail_set(fail, FAIL_MEMORY, "no memory to open %s", path);
+		return NULL;
+	}
+	model->gguf = gguf;
+	model->path = strdup(path);
+	if (shape_read(gguf, &model->shape, fail) != 0)
+		goto fail;
+	model->layers = calloc(model->shape.n_layers, sizeof(*model->layers));
+	if (!model->path || !model->layers) {
+		fail_set(fail, FAIL_MEMORY, "no memory to open %s", path);
+		goto fail;
+	}
+	if (place_all(model, fail) == 0)
+		return model;
+fail:
+	model_close(model);
+	return NULL;
+}
+
+struct model *model_open(const char *path, struct fail *fail)
+{
+	return create(gguf_open(path, fail), path, fail);
+}
+
+struct model *model_parse(const void *metadata, size_t size, uint64_t file_size, struct fail *fail)
+{
+	return create(gguf_parse(metadata, size, file_size, fail), "", fail);
+}
+
+void model_close(struct model *model)
+{
+	if (!model)
+		return;
+	gguf_close(model->gguf);
+	free(model->path);
+	free(model->layers);
+	free(model);
+}
+
+/* ---- asking ---- */
+
+const struct model_shape *model_shape(const struct model *model)
+{
+	return &model->shape;
+}
+
+const struct gguf *model_gguf(const struct model *model)
+{
+	return model->gguf;
+}
+
+const char *model_path(const struct model *model)
+{
+	return model->path;
+}
+
+uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint32_t layer,
+			    const struct gguf_tensor *tensors[UNIT_TENSORS_MAX])
+{
+	const struct unit *unit = NULL;
+	switch (kind) {
+	case UNIT_LAYER:
+		if (layer >= model->shape.n_layers)
+			return 0;
+		unit = &model->layers[layer];
+		break;
+	case UNIT_EMBEDDING:
+		unit = &model->embedding;
+		break;
+	case UNIT_OUTPUT:
+		unit = &model->output;
+		break;
+	}
+	if (!unit)
+		return 0;
+	memcpy(tensors, unit->tensors, unit->count * sizeof(tensors[0]));
+	return unit->count;
+}
+
+uint32_t model_kv_bytes(const struct model *model, uint32_t layer)
+{
+	const struct model_shape *shape = &model->shape;
+	if (layer >= shape->n_layers)
+		return 0;
+	return 2 * shape->layers[layer].n_head_kv * (shape->head_k + shape->head_v);
+}
