@@ -41,8 +41,8 @@ static inline void list_remove(struct list *item)
 #define LIST_ITEM(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* `next_` is read before the body runs, so the body may remove the current item. */
-#define LIST_EACH(at, list)                                                                        \
-	for (struct list *at = (list)->next, *at##_next = at->next; at != (list);                  \
+#define LIST_EACH(at, head)                                                                        \
+	for (struct list *at = (head)->next, *at##_next = at->next; at != (head);                  \
 	     at = at##_next, at##_next = at->next)
 
 #endif

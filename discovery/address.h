@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #define ADDRESS_TEXT_BYTES 80 /* "[fe80::1%interface]:47600" */
-#define ADDRESSES_MAX 32      /* of one device; a longer list is cut */
+#define ADDRESSES_MAX      32 /* of one device; a longer list is cut */
 
 struct address {
 	uint8_t family;    /* 4 or 6 */
@@ -41,7 +41,8 @@ void addresses_encode(const struct address *addresses, uint32_t count, struct bu
 int addresses_decode(struct address addresses[ADDRESSES_MAX], const void *bytes, size_t size,
 		     struct fail *fail);
 
-/* Splits "host:port", "[v6]:port" or "host" (then `port_default`) into parts; false when malformed. */
+/* Splits "host:port", "[v6]:port" or "host" (then `port_default`) into parts; false when malformed.
+ */
 bool address_split(const char *text, char *host, size_t host_size, uint16_t *port,
 		   uint16_t port_default);
 

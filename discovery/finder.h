@@ -18,11 +18,11 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define FINDER_KEY_BYTES 160   /* what a finding is called: instance, or host:port of a peer */
-#define FINDER_LABEL_BYTES 64  /* name of a home with an open pairing window, with terminator */
-#define FINDER_MEMBERS_MAX 64  /* ids tested against a tag */
+#define FINDER_KEY_BYTES    160 /* what a finding is called: instance, or host:port of a peer */
+#define FINDER_LABEL_BYTES  64  /* name of a home with an open pairing window, with terminator */
+#define FINDER_MEMBERS_MAX  64  /* ids tested against a tag */
 #define FINDER_FINDINGS_MAX 128 /* more announcements than that are not looked at */
-#define FINDER_STATICS_MAX 32
+#define FINDER_STATICS_MAX  32
 
 enum finder_state {
 	FINDER_STATE_OFF,       /* mDNS is not wanted */
@@ -34,9 +34,9 @@ enum finder_state {
 struct finding {
 	char key[FINDER_KEY_BYTES];
 	bool is_static;
-	bool is_member;      /* its tag fits `id`, a member of our home; unproven */
-	struct device_id id; /* all zero when unknown */
-	bool pairing;        /* a member there invites at this moment */
+	bool is_member;                 /* its tag fits `id`, a member of our home; unproven */
+	struct device_id id;            /* all zero when unknown */
+	bool pairing;                   /* a member there invites at this moment */
 	char label[FINDER_LABEL_BYTES]; /* as announced: printable, and not to be believed */
 	uint32_t n_addresses;
 	struct address addresses[ADDRESSES_MAX]; /* private IPv4 first, link-local last */
@@ -54,7 +54,7 @@ struct finder_settings {
 	bool mdns;
 	const char *const *statics; /* "host:port"; copied */
 	uint32_t n_statics;
-	uint16_t port_default;      /* for statics without a port */
+	uint16_t port_default; /* for statics without a port */
 };
 
 struct finder;

@@ -19,7 +19,7 @@
 
 #define GOSSIP_ORIGIN_FACTS_MAX 64
 #define GOSSIP_ORIGIN_BYTES_MAX (512u << 10)
-#define GOSSIP_ORIGINS_MAX 64
+#define GOSSIP_ORIGINS_MAX      64
 /* Versions are reserved on disk in blocks: a daemon stores `end` before it uses [first, end), and
  * begins the next time at that `end`, so that its versions never fall. */
 #define GOSSIP_VERSION_BLOCK 65536u
@@ -79,7 +79,8 @@ bool gossip_digest(const struct gossip *gossip, struct gossip_cursor *cursor,
 		   struct message_digest *digest);
 
 /* Calls `newer` for each of our facts that the sender of this digest message lacks or has older.
- * `cursor` is that of the receiving side for this connection. FAIL_INVALID: entries out of order. */
+ * `cursor` is that of the receiving side for this connection. FAIL_INVALID: entries out of order.
+ */
 int gossip_compare(const struct gossip *gossip, struct gossip_cursor *cursor,
 		   const struct message_digest *digest,
 		   void (*newer)(void *context, const struct fact *fact), void *context,

@@ -13,16 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MACHINE_INTERFACES_MAX 16
+#define MACHINE_INTERFACES_MAX          16
 #define MACHINE_INTERFACE_ADDRESSES_MAX 8
-#define MACHINE_CPU_BYTES 64
+#define MACHINE_CPU_BYTES               64
 
 /* Instruction sets the engine may have variants for. */
 enum machine_isa {
 	MACHINE_ISA_AVX2 = 1u << 0,
 	MACHINE_ISA_FMA = 1u << 1,
 	MACHINE_ISA_F16C = 1u << 2,
-	MACHINE_ISA_AVX512 = 1u << 3,      /* F, BW, DQ and VL together */
+	MACHINE_ISA_AVX512 = 1u << 3, /* F, BW, DQ and VL together */
 	MACHINE_ISA_AVX512_VNNI = 1u << 4,
 	MACHINE_ISA_AVX_VNNI = 1u << 5,
 	MACHINE_ISA_NEON = 1u << 6,
@@ -33,12 +33,12 @@ enum machine_isa {
 /* Memory as far as this process may use it. Of several limits (machine, control groups and all
  * their ancestors) each counts. UINT64_MAX: no limit. */
 struct machine_memory {
-	uint64_t total_bytes;     /* of the machine */
-	uint64_t available_bytes; /* of the machine, without swapping, at this moment */
-	uint64_t limit_bytes;     /* smallest control group limit; UINT64_MAX: none */
+	uint64_t total_bytes;      /* of the machine */
+	uint64_t available_bytes;  /* of the machine, without swapping, at this moment */
+	uint64_t limit_bytes;      /* smallest control group limit; UINT64_MAX: none */
 	uint64_t limit_left_bytes; /* least that is left below any of the limits, page cache counted
-	                              as free; UINT64_MAX: no limit */
-	uint64_t self_bytes;      /* anonymous memory of this process, counted in the above as used */
+				      as free; UINT64_MAX: no limit */
+	uint64_t self_bytes; /* anonymous memory of this process, counted in the above as used */
 };
 
 struct machine {

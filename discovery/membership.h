@@ -14,11 +14,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MEMBERSHIP_PEERS_MAX 64
-#define MEMBERSHIP_HELPERS 3           /* asked to probe a suspect */
-#define MEMBERSHIP_PAUSE_GAP_MS 1000   /* called so much later than asked: we did not run */
-#define MEMBERSHIP_PAUSE_HOLD_MS 2000  /* and then no verdict for so long */
-#define MEMBERSHIP_ACTIONS_MAX 512
+#define MEMBERSHIP_PEERS_MAX     64
+#define MEMBERSHIP_HELPERS       3    /* asked to probe a suspect */
+#define MEMBERSHIP_PAUSE_GAP_MS  1000 /* called so much later than asked: we did not run */
+#define MEMBERSHIP_PAUSE_HOLD_MS 2000 /* and then no verdict for so long */
+#define MEMBERSHIP_ACTIONS_MAX   512
 
 enum liveness {
 	LIVENESS_UNKNOWN, /* a member not heard since we started */
@@ -36,11 +36,11 @@ enum membership_event_kind {
 	MEMBERSHIP_CONNECTED,    /* an authenticated control connection is up (HELLO received) */
 	MEMBERSHIP_DISCONNECTED, /* its last control connection went down, whoever closed it */
 	MEMBERSHIP_DIAL_REFUSED, /* a dial ended: the machine answers, nobody listens there. With
-	                            several addresses: all failed and at least one was refused */
+				    several addresses: all failed and at least one was refused */
 	MEMBERSHIP_DIAL_FAILED,  /* a dial ended otherwise: no answer, no address, no handshake */
-	MEMBERSHIP_HEARD,        /* any sealed message of peer; incarnation 0 where it carries none */
-	MEMBERSHIP_PONG,         /* the answer to `seq` */
-	MEMBERSHIP_PROBE,        /* peer asks whether we reach `target` */
+	MEMBERSHIP_HEARD, /* any sealed message of peer; incarnation 0 where it carries none */
+	MEMBERSHIP_PONG,  /* the answer to `seq` */
+	MEMBERSHIP_PROBE, /* peer asks whether we reach `target` */
 	MEMBERSHIP_PROBE_RESULT, /* peer says of `target`: `alive` */
 	MEMBERSHIP_LEAVING,      /* peer says that it goes */
 	MEMBERSHIP_BUSY,         /* `on`: peer takes part in work that runs; off: it ended */
@@ -64,7 +64,7 @@ enum membership_action_kind {
 	MEMBERSHIP_HANG_UP,           /* close peer's connection: nothing comes through it */
 	MEMBERSHIP_CHANGED,           /* peer went from `from` to `to`, for `reason` */
 	MEMBERSHIP_RETURNED,          /* peer's incarnation rose: it slept, stood still or restarted
-	                                 since we last heard it; what was under way with it is void */
+					 since we last heard it; what was under way with it is void */
 };
 
 struct membership_action {
@@ -115,8 +115,7 @@ const struct membership_peer *membership_at(const struct membership *membership,
 const struct membership_peer *membership_find(const struct membership *membership,
 					      const struct device_id *id);
 /* UNKNOWN for strangers. */
-enum liveness membership_liveness(const struct membership *membership,
-				  const struct device_id *id);
+enum liveness membership_liveness(const struct membership *membership, const struct device_id *id);
 const char *liveness_name(enum liveness liveness); /* "alive" */
 
 #endif
