@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""Writes small random models as GGUF files: every family, weight type and tokenizer that primad
+knows, with weights scaled so that the logits have the spread of a real model (an entropy of a few
+nats), which makes comparisons of logits and of the most likely token mean something.
+
+Quantised weights are random blocks with sane scales: nothing is lost in rounding, and
+gguf.quants.dequantize() tells their exact values. Needs numpy and gguf from PyPI.
+
+    make_model.py out.gguf --family gemma3 --type Q4_K --embd 256 --seed 7
+    make_model.py big.gguf --preset llama-1b       # shape of TinyLlama, Q4_K and Q6_K, 636 MiB
+"""
+import argparse
+import math
+
+import gguf
+import numpy
+from gguf import GGMLQuantizationType as Type
+
+UNITS = {"F32": 1, "F16": 1, "BF16": 1}  # everything else is made of blocks
+
+PRESETS = {
+    "tiny": {},
+    "llama-1b": dict(family="llama", layers=22, embd=2048, heads=32, heads_kv=4, ff=5632,
+                     vocab=32000, context=2048, type="Q4_K_M", tied=False),
+}
+
+WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
+from or had an they which one you were all her she there would their we him been has when who will
+no more if out so up said what its about than into them can only other time new some could these
+two may first then do any like my now over such our man me even most made after also did many off
+before must well back through years much where your way down should because long each just state
+those people too mr how little good world make very year still see own work men day get here old
+life both between being under three never know same last another while us might great go come since
+against right came take used himself few house american use place during high without again home
+around small however found mrs part school thought went say general once upon war left every dont
+does got united number hand course water until always away public something fact less though far
+put head think called set almost enough end took government night yet system better four nothing
+told eyes city going president why days present point didnt look find asked second group later next
+room social business knew program give half side face toward white large young important order
+int void return struct static const char if else while for def class import print self None True
+ing ed er est ly tion ment ness able ous ful ial ive ize un re pre dis 00 01 10 20 19 == != <= >=
+-> :: ++ () [] {} // /* */ ;\n ),\n );""".split(" ")
+
+
+# ---- weights ----
+
+def scales(rng, shape, mean):
+    """Half floats around `mean`, of both signs, as bytes."""
+    values = mean * rng.uniform(0.6, 1.4, shape) * rng.choice([-1.0, 1.0], shape)
+    return values.astype(numpy.float16)[..., None].view(numpy.uint8)
+
+
+def random_bytes(rng, *shape):
+    return rng.integers(0, 256, shape, dtype=numpy.uint8)
+
+
+def pack_k_scales(sc, mn):
+    """Eight pairs of six bits in twelve bytes, as Q4_K and Q5_K keep them."""
+    out = numpy.zeros(sc.shape[:-1] + (12,), numpy.uint8)
+    out[..., 0:4] = sc[..., 0:4] | (sc[..., 4:8] >> 4) << 6
+    out[..., 4:8] = mn[..., 0:4] | (mn[..., 4:8] >> 4) << 6
+    out[..., 8:12] = (sc[..., 4:8] & 15) | (mn[..., 4:8] & 15) << 4
+    return out
+
+
+def k_head(rng, n, sigma, spread, middle):
+    """d, dmin and the packed scales of n blocks: values d*sc*q - dmin*mn, centred on zero."""
+    sc = rng.integers(8, 64, (n, 8), dtype=numpy.uint8)
+    shift = rng.integers(-3, 4, (n, 8))
+    mn = numpy.clip(sc.astype(numpy.int64) + shift, 0, 63).astype(numpy.uint8)
+    d = sigma / (spread * 38.0) * rng.uniform(0.6, 1.4, n)
+    both = numpy.stack([d, d * middle], -1).astype(numpy.float16).view(numpy.uint8)
+    return both.reshape(n, 4), pack_k_scales(sc, mn)
+
+
+def random_blocks(rng, name, n, sigma):
+    """n blocks of a quantised type whose values have about the standard deviation sigma."""
+    if name == "Q4_0":
+        return numpy.concatenate([scales(rng, n, sigma / 4.7), random_bytes(rng, n, 16)], -1)
+    if name == "Q5_0":
+        return numpy.concatenate([scales(rng, n, sigma / 9.3), random_bytes(rng, n, 20)], -1)
+    if name == "Q8_0":
+        values = rng.integers(-127, 128, (n, 32), dtype=numpy.int8).view(numpy.uint8)
+        return numpy.concatenate([scales(rng, n, sigma / 73.5), values], -1)
+    if name == "Q4_K":
+        head, packed = k_head(rng, n, sigma, 4.7, 7.5)
+        return numpy.concatenate([head, packed, random_bytes(rng, n, 128)], -1)
+    if name == "Q5_K":
+        head, packed = k_head(rng, n, sigma, 9.3, 15.5)
+        return numpy.concatenate([head, packed, random_bytes(rng, n, 160)], -1)
+    if name == "Q6_K":
+        sc = rng.integers(16, 128, (n, 16)) * rng.choice([-1, 1], (n, 16))
+        return numpy.concatenate([random_bytes(rng, n, 192), sc.astype(numpy.int8).view(numpy.uint8),
+                                  scales(rng, n, sigma / (18.5 * 80.0))], -1)
+    raise SystemExit(f"no way to make weights of type {name}")
+
+
+def weights(rng, name, rows, columns, sigma):
+    """[rows, columns] random weights as GGUF bytes."""
+    if name in UNITS:
+        values = (rng.standard_normal((rows, columns)) * sigma).astype(numpy.float32)
+        return gguf.quants.quantize(values, Type[name])
+    block, size = gguf.GGML_QUANT_SIZES[Type[name]]
+    blocks = random_blocks(rng, name, rows * columns // block, sigma)
+    return numpy.ascontiguousarray(blocks).reshape(rows, columns // block * size)
+
+
+def fitting(name, columns):
+    """The type itself, or one whose blocks divide the columns."""
+    for candidate in (name, "Q8_0", "F32"):
+        if columns % gguf.GGML_QUANT_SIZES[Type[candidate]][0] == 0:
+            return candidate
+    raise AssertionError
+
+
+# ---- tokenizers ----
+
+def spm_pieces(words, room):
+    """Pieces such that every merge on the way to a word is a piece too; best scores first."""
+    pieces, seen = [], set()
+
+    def add(piece):
+        if piece not in seen and len(pieces) < room:
+            seen.add(piece)
+            pieces.append(piece)
+
+    single = ["\u2581"] + [chr(c) for c in range(33, 127)] + list("\näöüéñßçàø" "абвгдежз" "的是我ひか")
+    longer = []
+    for word in words:
+        for piece in ("\u2581" + word, word):
+            longer += [piece[:n] for n in range(2, len(piece) + 1)]
+    for piece in single[:max(0, room)]:
+        add(piece)
+    for piece in longer:
+        add(piece)
+    return pieces, len([p for p in pieces if len(p) == 1])
+
+
+def add_spm(writer, o, gemma):
+    special = ["<pad>", "<eos>", "<bos>", "<unk>"] if gemma else ["<unk>", "<s>", "</s>"]
+    tokens = list(special)
+    types = [2 if t == "<unk>" else 3 for t in special]
+    scores = [0.0] * len(special)
+    if gemma:
+        tokens += ["<start_of_turn>", "<end_of_turn>"]
+        types += [3, 3]
+        scores += [0.0, 0.0]
+    tokens += [f"<0x{b:02X}>" for b in range(256)]
+    types += [6] * 256
+    scores += [0.0] * 256
+    pieces, singles = spm_pieces(WORDS, o.vocab - len(tokens))
+    tokens += pieces
+    types += [1] * len(pieces)
+    scores += [-float(len(pieces) + i) for i in range(singles)]  # single characters come last
+    scores += [-1.0 - i for i in range(len(pieces) - singles)]
+    unused = o.vocab - len(tokens)
+    tokens += [f"<unused{i}>" for i in range(unused)]
+    types += [5] * unused
+    scores += [-1e6] * unused
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
+    ids = {t: i for i, t in enumerate(tokens)}
+    writer.add_bos_token_id(ids["<bos>" if gemma else "<s>"])
+    writer.add_eos_token_id(ids["<eos>" if gemma else "</s>"])
+    writer.add_unk_token_id(ids["<unk>"])
+    writer.add_add_bos_token(True)
+    writer.add_add_space_prefix(not gemma)
+
+
+def byte_characters():
+    """GPT-2's printable stand-ins for the 256 bytes."""
+    plain = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    others = [b for b in range(256) if b not in plain]
+    return {**{b: chr(b) for b in plain}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
+def add_bpe(writer, o):
+    to_character = byte_characters()
+    special = ["<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"]
+    tokens = [to_character[b] for b in range(256)]
+    seen, merges = set(tokens), []
+    for word in WORDS:
+        for text in (" " + word, word):
+            whole = "".join(to_character[b] for b in text.encode())
+            for n in range(2, len(whole) + 1):
+                if whole[:n] not in seen and len(tokens) < o.vocab - len(special):
+                    seen.add(whole[:n])
+                    tokens.append(whole[:n])
+                    merges.append(whole[:n - 1] + " " + whole[n - 1])
+    types = [1] * len(tokens)
+    unused = o.vocab - len(tokens) - len(special)
+    first_special = len(tokens)
+    tokens += special + [f"<|unused_{i}|>" for i in range(unused)]
+    types += [3] * len(special) + [5] * unused
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(first_special)
+    writer.add_eos_token_id(first_special + 1)
+    writer.add_eot_token_id(first_special + 2)
+    writer.add_add_bos_token(True)
+
+
+# ---- models ----
+
+class Model:
+    """Collects keys and tensors of one model and writes them."""
+
+    def __init__(self, path, o):
+        self.o = o
+        self.rng = numpy.random.default_rng(o.seed)
+        self.writer = gguf.GGUFWriter(path, o.family)
+        self.gemma = o.family == "gemma3"
+
+    def type_of(self, name, columns):
+        wanted = self.o.type
+        if wanted == "Q4_K_M":
+            wanted = "Q6_K" if name in ("attn_v", "ffn_down", "output") else "Q4_K"
+        return fitting(self.o.set.get(name, wanted), columns)
+
+    def matrix(self, name, kind, rows, columns, gain=1.0, sigma=None):
+        kind_type = self.type_of(kind, columns)
+        sigma = gain / math.sqrt(columns) if sigma is None else sigma
+        self.writer.add_tensor(name, weights(self.rng, kind_type, rows, columns, sigma),
+                               raw_dtype=Type[kind_type])
+
+    def vector(self, name, size, mean=1.0, spread=0.3, signs=False):
+        values = mean + spread * self.rng.uniform(-1, 1, size)
+        if signs:
+            values *= self.rng.choice([-1.0, 1.0], size)
+        self.writer.add_tensor(name, values.astype(numpy.float32))
+
+    def keys(self):
+        o, w = self.o, self.writer
+        w.add_name(f"random {o.family}")
+        w.add_context_length(o.context)
+        w.add_embedding_length(o.embd)
+        w.add_block_count(o.layers)
+        w.add_feed_forward_length(o.ff)
+        w.add_head_count(o.heads)
+        w.add_head_count_kv(o.heads_kv)
+        w.add_layer_norm_rms_eps(1e-6 if self.gemma else 1e-5)
+        w.add_rope_freq_base(o.rope_base or (1e6 if self.gemma else 1e4))
+        if o.head or self.gemma:
+            w.add_key_length(o.head)
+            w.add_value_length(o.head)
+        if not self.gemma:
+            w.add_rope_dimension_count(o.head or o.embd // o.heads)
+            w.add_vocab_size(o.vocab)
+        if o.rope_factor:
+            w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+            w.add_rope_scaling_factor(o.rope_factor)
+        if self.gemma and o.window:
+            w.add_sliding_window(o.window)
+
+    def tokenizer(self):
+        if self.o.tokenizer == "spm":
+            add_spm(self.writer, self.o, self.gemma)
+        elif self.o.tokenizer == "bpe":
+            add_bpe(self.writer, self.o)
+        elif self.gemma:
+            self.writer.add_vocab_size(self.o.vocab)
+
+    def layer(self, i):
+        o = self.o
+        head = o.head or o.embd // o.heads
+        at = f"blk.{i}."
+        self.vector(at + "attn_norm.weight", o.embd)
+        self.matrix(at + "attn_q.weight", "attn_q", o.heads * head, o.embd, 1.3)
+        self.matrix(at + "attn_k.weight", "attn_k", o.heads_kv * head, o.embd, 1.3)
+        self.matrix(at + "attn_v.weight", "attn_v", o.heads_kv * head, o.embd)
+        if o.bias:
+            self.vector(at + "attn_q.bias", o.heads * head, 0.0, 0.5)
+            self.vector(at + "attn_k.bias", o.heads_kv * head, 0.0, 0.5)
+            self.vector(at + "attn_v.bias", o.heads_kv * head, 0.0, 0.2)
+        if self.gemma:
+            self.vector(at + "attn_q_norm.weight", head, 1.2)
+            self.vector(at + "attn_k_norm.weight", head, 1.2)
+            self.vector(at + "post_attention_norm.weight", o.embd, 1.5)
+            self.vector(at + "post_ffw_norm.weight", o.embd, 1.5)
+        self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, 1.5)
+        self.vector(at + "ffn_norm.weight", o.embd)
+        self.matrix(at + "ffn_gate.weight", "ffn_gate", o.ff, o.embd, 1.5)
+        self.matrix(at + "ffn_up.weight", "ffn_up", o.ff, o.embd)
+        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, 1.5)
+
+    def tensors(self):
+        o = self.o
+        # logits with standard deviation s over V tokens have an entropy of about ln V - s^2/2
+        spread = math.sqrt(2 * max(math.log(o.vocab) - o.entropy, 0.5)) / math.sqrt(o.embd)
+        self.matrix("token_embd.weight", "token_embd", o.vocab, o.embd, sigma=spread)
+        # signs that differ keep a tied model from answering with the token it was given
+        self.vector("output_norm.weight", o.embd, 1.0, 0.3, signs=True)
+        if not o.tied:
+            self.matrix("output.weight", "output", o.vocab, o.embd, sigma=spread)
+        if o.rope_freqs:
+            n = (o.head or o.embd // o.heads) // 2
+            self.writer.add_tensor("rope_freqs.weight",
+                                   numpy.geomspace(1, 8, n).astype(numpy.float32))
+        for i in range(o.layers):
+            self.layer(i)
+
+    def write(self):
+        self.keys()
+        self.tokenizer()
+        self.tensors()
+        self.writer.write_header_to_file()
+        self.writer.write_kv_data_to_file()
+        self.writer.write_tensors_to_file()
+        self.writer.close()
+
+
+def parse(arguments):
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("path")
+    p.add_argument("--preset", choices=PRESETS, default="tiny")
+    p.add_argument("--family", choices=["llama", "gemma3"], default="llama")
+    p.add_argument("--type", default="F32", help="weight type of all matrices, or Q4_K_M")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=TYPE",
+                   help="another type for one kind of matrix, for example ffn_down=Q6_K")
+    p.add_argument("--layers", type=int)
+    p.add_argument("--embd", type=int, default=64)
+    p.add_argument("--heads", type=int, default=4)
+    p.add_argument("--heads-kv", type=int, default=2)
+    p.add_argument("--head", type=int, help="width of a head; embd / heads when missing")
+    p.add_argument("--ff", type=int)
+    p.add_argument("--vocab", type=int, default=512)
+    p.add_argument("--context", type=int, default=2048)
+    p.add_argument("--window", type=int, default=16, help="gemma3: 0 leaves the key out")
+    p.add_argument("--rope-base", type=float)
+    p.add_argument("--rope-factor", type=float)
+    p.add_argument("--rope-freqs", action="store_true")
+    p.add_argument("--bias", action="store_true", help="biases on q, k and v")
+    p.add_argument("--tokenizer", choices=["spm", "bpe", "none"], default="spm")
+    p.add_argument("--tied", action=argparse.BooleanOptionalAction)
+    p.add_argument("--entropy", type=float, default=2.5, help="of the logits, in nats, about")
+    p.add_argument("--seed", type=int, default=1)
+    preset = p.parse_known_args(arguments)[0].preset
+    p.set_defaults(**PRESETS[preset])
+    o = p.parse_args(arguments)
+    gemma = o.family == "gemma3"
+    o.set = dict(item.split("=", 1) for item in o.set)
+    o.layers = o.layers or (7 if gemma else 2)  # seven: windows, one layer that sees all, a window
+    o.ff = o.ff or 2 * o.embd
+    o.head = o.head or (o.embd // o.heads if gemma else None)
+    o.tied = gemma if o.tied is None else o.tied
+    if o.tokenizer != "none" and o.vocab < 280:
+        p.error("a tokenizer needs a vocabulary of at least 280")
+    return o
+
+
+def make_model(path, *arguments):
+    """make_model("x.gguf", "--family", "gemma3"): as on the command line."""
+    o = parse([str(path), *arguments])
+    Model(o.path, o).write()
+
+
+if __name__ == "__main__":
+    import sys
+    make_model(*sys.argv[1:])
