@@ -62,8 +62,8 @@ struct attention {
 	size_t value_offset, value_stride;
 };
 
-/* Floats of the partial result of one tile: for each query head {max, sum, values [head_v]},
- * padded to 8. */
+/* Floats of the partial result of one tile: head_v values, their maximum and sum, padding; for
+ * each query head. */
 size_t attention_partial_floats(const struct attention *attention);
 /* Tiles [first, end) that the row at `position` sees. */
 void attention_tiles(const struct attention *attention, uint32_t position, uint32_t *first,

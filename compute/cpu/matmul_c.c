@@ -1,0 +1,111 @@
+#include "compute/cpu/c.h"
+#include "compute/cpu/formats.h"
+#include "compute/cpu/rows.h"
+#include "compute/cpu/segments.h"
+
+#include <string.h>
+
+/* Activation rows that share one decoding of a weight block. */
+#define ROWS_AT_ONCE 64u
+
+/* What an output row of a product reads, for up to ROWS_AT_ONCE activation rows. */
+struct strip {
+	const struct format *format; /* NULL: floats */
+	uint32_t type, n_in, n_blocks;
+	uint32_t n_rows;
+	const uint8_t *weights;
+	const uint8_t *rows;
+	size_t row_stride;
+};
+
+/* The weights of one block times the integers of the activations, without the latter's scale. */
+static float block_value(const struct format *format, const struct block *block, const int8_t *x)
+{
+	int32_t products = 0, minima = 0;
+	for (uint32_t g = 0; g < format->size / format->group; g++) {
+		int32_t sum = 0, plain = 0;
+		for (uint32_t c = g * format->group; c < (g + 1) * format->group; c++) {
+			sum += block->q[c] * x[c];
+			plain += x[c];
+		}
+		products += block->scale[g] * sum;
+		if (format->minimum)
+			minima += block->min[g] * plain;
+	}
+	const float value = block->d * (float)products;
+	return format->minimum ? __builtin_fmaf(-block->dmin, (float)minima, value) : value;
+}
+
+static void integer_block(const struct strip *strip, uint32_t index, float sums[ROWS_AT_ONCE])
+{
+	const struct format *format = strip->format;
+	struct block block;
+	format->decode(strip->weights + (size_t)index * format->bytes, &block);
+	for (uint32_t r = 0; r < strip->n_rows; r++) {
+		const uint8_t *row = strip->rows + r * strip->row_stride;
+		const int8_t *x = (const int8_t *)row + (size_t)index * format->size;
+		const float *scales = (const void *)(row + row_scale_offset(strip->n_in));
+		sums[r] = __builtin_fmaf(scales[index], block_value(format, &block, x), sums[r]);
+	}
+}
+
+static void float_block(const struct strip *strip, uint32_t index, float sums[ROWS_AT_ONCE])
+{
+	const uint32_t first = index * FLOAT_BLOCK;
+	const uint32_t left = strip->n_in - first;
+	const uint32_t end = first + (left < FLOAT_BLOCK ? left : FLOAT_BLOCK);
+	for (uint32_t c = first; c < end; c++) {
+		const float weight = format_float(strip->type, strip->weights, c);
+		for (uint32_t r = 0; r < strip->n_rows; r++) {
+			const float *x = (const void *)(strip->rows + r * strip->row_stride);
+			sums[r] = __builtin_fmaf(weight, x[c], sums[r]);
+		}
+	}
+}
+
+static float tree(const float sums[SEGMENTS][ROWS_AT_ONCE], uint32_t r)
+{
+	return ((sums[0][r] + sums[1][r]) + (sums[2][r] + sums[3][r])) +
+	       ((sums[4][r] + sums[5][r]) + (sums[6][r] + sums[7][r]));
+}
+
+static void strip_run(const struct strip *strip, float *out, size_t out_stride)
+{
+	float sums[SEGMENTS][ROWS_AT_ONCE];
+	memset(sums, 0, sizeof(sums));
+	for (uint32_t s = 0; s < SEGMENTS; s++) {
+		const uint32_t end = segment_first(s + 1, strip->n_blocks);
+		for (uint32_t b = segment_first(s, strip->n_blocks); b < end; b++) {
+			if (strip->format)
+				integer_block(strip, b, sums[s]);
+			else
+				float_block(strip, b, sums[s]);
+		}
+	}
+	for (uint32_t r = 0; r < strip->n_rows; r++)
+		out[r * out_stride] = tree(sums, r);
+}
+
+void c_matmul(const struct matmul *product, uint32_t first, uint32_t end)
+{
+	const struct format *format = format_of(product->type);
+	const size_t weight_stride = weight_row_bytes(product->type, product->n_in);
+	struct strip strip = {
+		.format = format,
+		.type = product->type,
+		.n_in = product->n_in,
+		.n_blocks = format ? product->n_in / format->size :
+				     (product->n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK,
+		.row_stride = row_bytes(row_format_of(product->type), product->n_in),
+	};
+	for (uint32_t r = 0; r < product->n_rows; r += ROWS_AT_ONCE) {
+		const uint32_t left = product->n_rows - r;
+		strip.n_rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+		strip.rows = product->rows + r * strip.row_stride;
+		for (uint32_t o = first; o < end; o++) {
+			strip.weights = product->weights + o * weight_stride;
+			strip_run(&strip, product->out + r * product->out_stride + o,
+				  product->out_stride);
+		}
+	}
+}

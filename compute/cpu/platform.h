@@ -1,0 +1,11 @@
+/* platform.h: what the kernels need to know of the processor; one .c per family. */
+#ifndef COMPUTE_CPU_PLATFORM_H
+#define COMPUTE_CPU_PLATFORM_H
+
+#include <stdbool.h>
+
+bool platform_has_fma(void);  /* fused multiply-add in hardware */
+bool platform_has_avx2(void); /* AVX2, FMA and F16C, kept by the operating system */
+void platform_prepare_float(void); /* as kernels_prepare_thread */
+
+#endif

@@ -1,0 +1,46 @@
+#include "compute/cpu/platform.h"
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <stdint.h>
+
+#define XCR0_SSE_AVX 6u
+#define MXCSR_DEFAULT 0x1f80u /* nearest even, all exceptions masked, no FTZ, no DAZ */
+
+struct registers {
+	unsigned a, b, c, d;
+};
+
+static struct registers ask(unsigned leaf)
+{
+	struct registers r = { 0 };
+	__cpuid_count(0, 0, r.a, r.b, r.c, r.d);
+	if (r.a < leaf)
+		return (struct registers){ 0 };
+	__cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);
+	return r;
+}
+
+static bool system_keeps_avx(void)
+{
+	uint32_t low, high;
+	if (!(ask(1).c & bit_OSXSAVE))
+		return false;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return (low & XCR0_SSE_AVX) == XCR0_SSE_AVX;
+}
+
+bool platform_has_fma(void)
+{
+	return (ask(1).c & bit_FMA) && system_keeps_avx();
+}
+
+bool platform_has_avx2(void)
+{
+	return platform_has_fma() && (ask(1).c & bit_F16C) && (ask(7).b & bit_AVX2);
+}
+
+void platform_prepare_float(void)
+{
+	_mm_setcsr(MXCSR_DEFAULT);
+}

@@ -1,0 +1,35 @@
+/* rows.h: where the parts of a quantised activation row lie.
+ *
+ * A row is its int8 values, then the f32 scale of each block, then int16 sums of the values: one
+ * per 32 (ROW_I8X32) or per 16 (ROW_I8X256). Each part begins at a multiple of ROW_ALIGN. */
+#ifndef COMPUTE_CPU_ROWS_H
+#define COMPUTE_CPU_ROWS_H
+
+#include "compute/cpu/kernels.h"
+
+static inline size_t row_round(size_t bytes)
+{
+	return (bytes + ROW_ALIGN - 1) & ~(size_t)(ROW_ALIGN - 1);
+}
+
+static inline uint32_t row_block(enum row_format format)
+{
+	return format == ROW_I8X256 ? 256 : 32;
+}
+
+static inline uint32_t row_sum_width(enum row_format format)
+{
+	return format == ROW_I8X256 ? 16 : 32;
+}
+
+static inline size_t row_scale_offset(uint32_t n)
+{
+	return row_round(n);
+}
+
+static inline size_t row_sum_offset(enum row_format format, uint32_t n)
+{
+	return row_scale_offset(n) + row_round(n / row_block(format) * sizeof(float));
+}
+
+#endif

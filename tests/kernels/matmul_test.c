@@ -1,0 +1,316 @@
+/* Products: every variant gives the bits of the C reference, whatever the rows, ranges and threads;
+ * the reference itself agrees with float64. `--bench` measures instead. */
+#include "bench.h"
+#include "sample.h"
+
+#include "compute/cpu/c.h"
+#include "compute/cpu/matmul.h"
+#include "compute/cpu/rows.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct shape {
+	uint32_t n_in, n_out, n_rows;
+};
+
+/* A product of random numbers with room for two results. */
+struct example {
+	struct matmul product;
+	uint8_t *weights; /* product.weights lies 2 bytes in: files align nothing */
+	uint8_t *rows;
+	float *x; /* [n_rows, n_in] before quantisation */
+	float *out, *expected;
+	size_t n_results;
+};
+
+static struct example example_make(uint64_t *state, uint32_t type, struct shape shape,
+				   enum sample_kind kind, float largest)
+{
+	const enum row_format format = row_format_of(type);
+	const size_t weight_bytes = weight_row_bytes(type, shape.n_in) * shape.n_out;
+	const size_t stride = row_bytes(format, shape.n_in), out_stride = shape.n_out + 3;
+	struct example e = {
+		.weights = sample_alloc(weight_bytes + 2),
+		.rows = sample_alloc(stride * shape.n_rows),
+		.x = sample_alloc((size_t)shape.n_in * shape.n_rows * sizeof(float)),
+		.n_results = out_stride * shape.n_rows,
+	};
+	e.out = sample_alloc(e.n_results * sizeof(float));
+	e.expected = sample_alloc(e.n_results * sizeof(float));
+	for (uint32_t o = 0; o < shape.n_out; o++)
+		sample_weights(state, type, kind,
+			       e.weights + 2 + o * weight_row_bytes(type, shape.n_in), shape.n_in);
+	sample_floats(state, e.x, (size_t)shape.n_in * shape.n_rows, -largest, largest);
+	if (kind == SAMPLE_EXTREME)
+		for (size_t i = 0; i < (size_t)shape.n_in * shape.n_rows; i++)
+			e.x[i] = i / shape.n_in % 2 ? -largest : largest;
+	for (uint32_t r = 0; r < shape.n_rows; r++)
+		c_quantize_row(format, e.x + (size_t)r * shape.n_in, shape.n_in,
+			       e.rows + r * stride);
+	e.product = (struct matmul){ type,	  shape.n_in, shape.n_out, shape.n_rows,
+				     e.weights + 2, e.rows,	  e.out,       out_stride };
+	return e;
+}
+
+static void example_free(struct example *e)
+{
+	free(e->weights);
+	free(e->rows);
+	free(e->x);
+	free(e->out);
+	free(e->expected);
+}
+
+/* Runs the reference into `expected`, and clears `out` to a pattern. */
+static void example_expect(struct example *e)
+{
+	struct matmul product = e->product;
+	memset(e->expected, 0x55, e->n_results * sizeof(float));
+	memset(e->out, 0x55, e->n_results * sizeof(float));
+	product.out = e->expected;
+	c_matmul(&product, 0, product.n_out);
+}
+
+static void example_check(const struct example *e, const char *what)
+{
+	const size_t at = sample_difference(e->out, e->expected, e->n_results);
+	if (at == e->n_results)
+		return;
+	const size_t stride = e->product.out_stride;
+	fail_msg("%s: %s [%u, %u] x %u rows: row %zu output %zu is %a, not %a", what,
+		 tensor_type_name(e->product.type), e->product.n_out, e->product.n_in,
+		 e->product.n_rows, at / stride, at % stride, (double)e->out[at],
+		 (double)e->expected[at]);
+}
+
+/* The variants beside C that this machine can run. */
+static const struct kernels *variants[4];
+static size_t variant_count;
+
+static const struct shape shapes[] = {
+	{ 256, 1, 1 },	 { 256, 8, 1 },	   { 512, 19, 1 },  { 768, 16, 2 },   { 1280, 33, 3 },
+	{ 2048, 40, 4 }, { 2304, 37, 5 },  { 2560, 24, 7 }, { 4096, 17, 8 },  { 256, 70, 13 },
+	{ 768, 31, 16 }, { 1536, 24, 31 }, { 512, 48, 64 }, { 2816, 16, 65 }, { 256, 9, 130 },
+};
+
+/* Shapes with fewer columns than the widest block, for the types that have smaller ones. */
+static const struct shape narrow_shapes[] = {
+	{ 32, 5, 1 }, { 64, 9, 3 }, { 96, 16, 5 }, { 640, 35, 1 }, { 640, 35, 9 }, { 352, 23, 64 },
+};
+
+static const struct shape ragged_shapes[] = {
+	{ 1, 1, 1 }, { 7, 9, 2 }, { 13, 40, 1 }, { 63, 33, 4 }, { 67, 70, 6 }, { 333, 21, 17 },
+};
+
+static void compare(uint64_t *state, uint32_t type, struct shape shape, enum sample_kind kind)
+{
+	struct example e = example_make(state, type, shape, kind, kind ? 3e4f : 4.0f);
+	example_expect(&e);
+	for (size_t v = 0; v < variant_count; v++) {
+		memset(e.out, 0x55, e.n_results * sizeof(float));
+		variants[v]->matmul(&e.product, 0, shape.n_out);
+		example_check(&e, variants[v]->name);
+	}
+	example_free(&e);
+}
+
+static void compare_shapes(enum sample_kind kind)
+{
+	uint64_t state = 77 + kind;
+	for (size_t t = 0; t < sample_type_count; t++) {
+		const uint32_t type = sample_types[t];
+		const enum row_format format = row_format_of(type);
+		for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+			compare(&state, type, shapes[i], kind);
+		for (size_t i = 0; i < sizeof(narrow_shapes) / sizeof(shapes[0]); i++)
+			if (format != ROW_I8X256)
+				compare(&state, type, narrow_shapes[i], kind);
+		for (size_t i = 0; i < sizeof(ragged_shapes) / sizeof(shapes[0]); i++)
+			if (format == ROW_F32)
+				compare(&state, type, ragged_shapes[i], kind);
+	}
+}
+
+static void variants_equal_c_on_plain_weights(void **unused)
+{
+	compare_shapes(SAMPLE_PLAIN);
+}
+
+static void variants_equal_c_on_extreme_weights(void **unused)
+{
+	compare_shapes(SAMPLE_EXTREME);
+}
+
+static void variants_equal_c_on_any_bytes(void **unused)
+{
+	compare_shapes(SAMPLE_WILD);
+}
+
+/* Every count of rows up to the widest tile and beyond. */
+static void variants_equal_c_at_every_row_count(void **unused)
+{
+	uint64_t state = 5;
+	for (size_t t = 0; t < sample_type_count; t++)
+		for (uint32_t rows = 1; rows <= 66; rows++)
+			compare(&state, sample_types[t], (struct shape){ 512, 17, rows },
+				SAMPLE_PLAIN);
+}
+
+/* Activations with zeros, denormals, infinities and NaN in some blocks. */
+static void odd_activations(void **unused)
+{
+	uint64_t state = 9;
+	for (size_t t = 0; t < sample_type_count; t++) {
+		const struct shape shape = { 1536, 24, 6 };
+		struct example e = example_make(&state, sample_types[t], shape, SAMPLE_PLAIN, 4.0f);
+		const enum row_format format = row_format_of(sample_types[t]);
+		memset(e.x, 0, 256 * sizeof(float));
+		for (int i = 300; i < 600; i++)
+			e.x[i] *= 0x1p-140f;
+		e.x[1 * 1536 + 700] = INFINITY;
+		e.x[2 * 1536 + 900] = NAN;
+		e.x[3 * 1536 + 100] = -0.0f;
+		for (uint32_t r = 0; r < shape.n_rows; r++)
+			c_quantize_row(format, e.x + (size_t)r * shape.n_in, shape.n_in,
+				       e.rows + r * row_bytes(format, shape.n_in));
+		example_expect(&e);
+		if (format != ROW_F32)
+			assert_true(isnan(e.expected[e.product.out_stride]));
+		assert_true(isnan(e.expected[2 * e.product.out_stride]));
+		assert_true(isfinite(e.expected[0]) && isfinite(e.expected[5]));
+		for (size_t v = 0; v < variant_count; v++) {
+			variants[v]->matmul(&e.product, 0, shape.n_out);
+			example_check(&e, variants[v]->name);
+		}
+		example_free(&e);
+	}
+}
+
+/* Rows one at a time and outputs in odd ranges give what one call gives. */
+static void split_calls(const struct kernels *kernels, struct example *e)
+{
+	static const uint32_t cuts[] = { 0, 1, 8, 11, 16, 29, 32, 61 };
+	struct matmul product = e->product;
+	const size_t stride = row_bytes(row_format_of(product.type), product.n_in);
+	for (uint32_t r = 0; r < e->product.n_rows; r += r % 3 + 1) {
+		const uint32_t left = e->product.n_rows - r, rows = r % 3 + 1;
+		product.n_rows = rows < left ? rows : left;
+		product.rows = e->product.rows + r * stride;
+		product.out = e->out + r * product.out_stride;
+		for (size_t i = 0; i + 1 < sizeof(cuts) / sizeof(cuts[0]); i++)
+			kernels->matmul(&product, cuts[i], cuts[i + 1]);
+	}
+}
+
+static void splits_change_nothing(void **unused)
+{
+	uint64_t state = 11;
+	for (size_t t = 0; t < sample_type_count; t++) {
+		const struct shape shape = { 1792, 61, 19 };
+		struct example e = example_make(&state, sample_types[t], shape, SAMPLE_PLAIN, 1.0f);
+		example_expect(&e);
+		split_calls(&kernels_c, &e);
+		example_check(&e, "c in pieces");
+		for (size_t v = 0; v < variant_count; v++) {
+			memset(e.out, 0x55, e.n_results * sizeof(float));
+			split_calls(variants[v], &e);
+			example_check(&e, "in pieces");
+		}
+		example_free(&e);
+	}
+}
+
+static void threads_change_nothing(void **unused)
+{
+	uint64_t state = 13;
+	for (uint32_t threads = 1; threads <= 4; threads++) {
+		struct pool *pool = pool_create(threads, NULL);
+		assert_non_null(pool);
+		for (size_t t = 0; t < sample_type_count; t++) {
+			struct example a = example_make(&state, sample_types[t],
+							(struct shape){ 2048, 203, 3 },
+							SAMPLE_PLAIN, 1.0f);
+			struct example b = example_make(&state, sample_types[t],
+							(struct shape){ 512, 77, 3 },
+							SAMPLE_PLAIN, 1.0f);
+			example_expect(&a);
+			example_expect(&b);
+			const struct matmul products[2] = { a.product, b.product };
+			matmul_run(pool, kernels_select(NULL, NULL), products, 2);
+			example_check(&a, "on threads");
+			example_check(&b, "on threads");
+			example_free(&a);
+			example_free(&b);
+		}
+		pool_destroy(pool);
+	}
+}
+
+/* An activation as the kernel reads it: quantised and scaled back. */
+static double activation(const struct matmul *product, uint32_t row, uint32_t column)
+{
+	const enum row_format format = row_format_of(product->type);
+	const uint8_t *bytes = product->rows + row * row_bytes(format, product->n_in);
+	if (format == ROW_F32)
+		return ((const float *)(const void *)bytes)[column];
+	const float *scales = (const void *)(bytes + row_scale_offset(product->n_in));
+	return (double)((const int8_t *)bytes)[column] * (double)scales[column / row_block(format)];
+}
+
+static void c_agrees_with_float64(void **unused)
+{
+	uint64_t state = 17;
+	for (size_t t = 0; t < sample_type_count; t++) {
+		const struct shape shape = { 4096, 20, 3 };
+		struct example e = example_make(&state, sample_types[t], shape, SAMPLE_PLAIN, 4.0f);
+		float *weights = sample_alloc(shape.n_in * sizeof(float));
+		example_expect(&e);
+		for (uint32_t o = 0; o < shape.n_out; o++) {
+			c_dequantize_row(e.product.type,
+					 e.product.weights +
+						 o * weight_row_bytes(e.product.type, shape.n_in),
+					 shape.n_in, weights);
+			for (uint32_t r = 0; r < shape.n_rows; r++) {
+				double sum = 0, size = 0;
+				for (uint32_t c = 0; c < shape.n_in; c++) {
+					const double term =
+						(double)weights[c] * activation(&e.product, r, c);
+					sum += term;
+					size += fabs(term);
+				}
+				const double error =
+					(double)e.expected[r * e.product.out_stride + o] - sum;
+				assert_true(fabs(error) <= 1e-6 * size);
+			}
+		}
+		free(weights);
+		example_free(&e);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(variants_equal_c_on_plain_weights),
+		cmocka_unit_test(variants_equal_c_on_extreme_weights),
+		cmocka_unit_test(variants_equal_c_on_any_bytes),
+		cmocka_unit_test(variants_equal_c_at_every_row_count),
+		cmocka_unit_test(odd_activations),
+		cmocka_unit_test(splits_change_nothing),
+		cmocka_unit_test(threads_change_nothing),
+		cmocka_unit_test(c_agrees_with_float64),
+	};
+	kernels_prepare_thread();
+	if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+		return bench_products(argc - 2, argv + 2);
+	variants[variant_count] = kernels_select("avx2", NULL);
+	variant_count += variants[variant_count] != NULL;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
