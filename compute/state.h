@@ -1,0 +1,78 @@
+/* state.h: the paged KV cache of one range of layers, and the sequences in it.
+ *
+ * A page holds the keys and values of STATE_PAGE positions for every layer of the range; one page
+ * table per sequence serves all its layers. Pages are counted, so a fork or a checkpoint shares
+ * them and the first append to a shared page copies it. Lengths are kept per layer, because the
+ * layers of a range may be passed in several pieces of work. Rows become part of a sequence when
+ * they are committed: work that was cancelled or refused leaves no position behind.
+ *
+ * Sliding-window layers keep every position too: pages outside the window are not yet given back.
+ *
+ * Used by the leader thread alone, but for state_counts. */
+#ifndef COMPUTE_STATE_H
+#define COMPUTE_STATE_H
+
+#include "base/account.h"
+#include "base/fail.h"
+#include "compute/backend.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATE_PAGE 64u           /* positions in a page */
+#define STATE_SEQUENCES_MAX 128u /* sequences and checkpoints together */
+
+/* One layer's part of a page: keys [n_head_kv, STATE_PAGE, head_k], then values
+ * [n_head_kv, STATE_PAGE, head_v], both F16. */
+struct state_layer {
+	uint32_t n_head_kv, head_k, head_v;
+};
+
+struct state_config {
+	const struct state_layer *layers; /* [n_layers] */
+	uint32_t n_layers;
+	uint32_t positions; /* of all sequences together; rounded up to whole pages */
+};
+
+struct state;
+
+/* Charges the account (ACCOUNT_KV) with state_bytes before it allocates. Gives. */
+struct state *state_create(const struct state_config *config, struct account *account,
+			   struct fail *fail);
+void state_destroy(struct state *state); /* accepts NULL */
+uint64_t state_bytes(const struct state_config *config);
+
+/* ---- sequences ---- */
+
+/* What a piece of sequence work (WORK_OPEN and so on) would answer: 0, FAIL_INVALID (no such
+ * sequence or checkpoint, or the new one exists already) or FAIL_MEMORY (STATE_SEQUENCES_MAX).
+ * A checkpoint is known by its sequence and its number; setting it again replaces it; dropping the
+ * sequence drops it too. A trim beyond the end keeps all. */
+enum fail_code state_check(const struct state *state, const struct work *work);
+/* Does it; gives what state_check gives, and changes nothing unless that is 0. */
+enum fail_code state_apply(struct state *state, const struct work *work);
+
+/* ---- rows ---- */
+
+/* Checks that every row has its sequence's next position in layers [first, end) of the range (0 is
+ * the range's first layer), finds pages for them and writes each row's slot. After 0, either
+ * state_commit or state_abandon must follow with the same rows. FAIL_INVALID or FAIL_MEMORY: no
+ * position was taken. */
+enum fail_code state_prepare(struct state *state, const struct work_row *rows, uint32_t n_rows,
+			     uint32_t first, uint32_t end, uint32_t *slots);
+void state_commit(struct state *state, const uint32_t *slots, uint32_t n_rows, uint32_t first,
+		  uint32_t end);
+void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows);
+
+/* Keys of `layer` in the page that holds `position` of the slot's sequence; the first position of
+ * that page, first head. Values follow at state_values_offset elements. */
+uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t layer, uint32_t position);
+size_t state_values_offset(const struct state *state, uint32_t layer);
+
+struct state_counts {
+	uint32_t sequences, pages_used, pages_total;
+};
+void state_counts(const struct state *state, struct state_counts *counts); /* any thread */
+
+#endif
