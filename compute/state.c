@@ -23,15 +23,17 @@ struct state {
 	struct account *account; /* borrowed; NULL until charged */
 	uint64_t bytes;
 	uint32_t n_layers;
-	size_t *layer_offset;  /* [n_layers] elements from the start of a page */
-	size_t *values_offset; /* [n_layers] elements from the start of the layer's part */
+	struct part {
+		struct state_layer shape;
+		size_t keys, values; /* elements from the start of a page */
+	} *parts; /* [n_layers] */
 	size_t page_elements;
 	uint32_t pages_total;
 	uint16_t *pages; /* [pages_total, page_elements], mapped: untouched ones cost nothing */
 	uint32_t *references; /* [pages_total] */
 	uint32_t *free_pages; /* stack */
 	uint32_t n_free;
-	uint32_t *tables;  /* [STATE_SEQUENCES_MAX, pages_total] */
+	uint16_t **tables; /* [STATE_SEQUENCES_MAX, pages_total] */
 	uint32_t *lengths; /* [STATE_SEQUENCES_MAX, n_layers] */
 	struct slot slots[STATE_SEQUENCES_MAX];
 	atomic_uint n_sequences, n_used; /* for state_counts */
@@ -64,8 +66,8 @@ static uint64_t pages_bytes(const struct state_config *config)
 
 static uint64_t tables_bytes(const struct state_config *config)
 {
-	const uint64_t per_page = sizeof(uint32_t) * (STATE_SEQUENCES_MAX + 2);
-	const uint64_t per_layer = sizeof(uint32_t) * STATE_SEQUENCES_MAX + 2 * sizeof(size_t);
+	const uint64_t per_page = sizeof(uint16_t *) * STATE_SEQUENCES_MAX + 2 * sizeof(uint32_t);
+	const uint64_t per_layer = sizeof(uint32_t) * STATE_SEQUENCES_MAX + sizeof(struct part);
 	return count_pages(config) * per_page + config->n_layers * per_layer;
 }
 
@@ -77,17 +79,16 @@ uint64_t state_bytes(const struct state_config *config)
 static bool allocate(struct state *state, const struct state_config *config)
 {
 	const size_t n_pages = state->pages_total;
-	state->layer_offset = calloc(config->n_layers, sizeof(size_t));
-	state->values_offset = calloc(config->n_layers, sizeof(size_t));
+	state->parts = calloc(config->n_layers, sizeof(*state->parts));
 	state->references = calloc(n_pages, sizeof(uint32_t));
 	state->free_pages = calloc(n_pages, sizeof(uint32_t));
-	state->tables = calloc(n_pages * STATE_SEQUENCES_MAX, sizeof(uint32_t));
+	state->tables = calloc(n_pages * STATE_SEQUENCES_MAX, sizeof(uint16_t *));
 	state->lengths = calloc((size_t)config->n_layers * STATE_SEQUENCES_MAX, sizeof(uint32_t));
 	void *pages = mmap(NULL, pages_bytes(config), PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	state->pages = pages == MAP_FAILED ? NULL : pages;
-	return state->layer_offset && state->values_offset && state->references &&
-	       state->free_pages && state->tables && state->lengths && state->pages;
+	return state->parts && state->references && state->free_pages && state->tables &&
+	       state->lengths && state->pages;
 }
 
 static void lay_out(struct state *state, const struct state_config *config)
@@ -95,8 +96,10 @@ static void lay_out(struct state *state, const struct state_config *config)
 	size_t offset = 0;
 	for (uint32_t i = 0; i < config->n_layers; i++) {
 		const struct state_layer *layer = &config->layers[i];
-		state->layer_offset[i] = offset;
-		state->values_offset[i] = (size_t)STATE_PAGE * layer->n_head_kv * layer->head_k;
+		state->parts[i].shape = *layer;
+		state->parts[i].keys = offset;
+		state->parts[i].values =
+			offset + (size_t)STATE_PAGE * layer->n_head_kv * layer->head_k;
 		offset += layer_elements(layer);
 	}
 	for (uint32_t i = 0; i < state->pages_total; i++) /* lowest on top of the stack */
@@ -151,8 +154,7 @@ void state_destroy(struct state *state)
 	if (state->pages)
 		munmap(state->pages,
 		       state->pages_total * state->page_elements * sizeof(uint16_t));
-	free(state->layer_offset);
-	free(state->values_offset);
+	free(state->parts);
 	free(state->references);
 	free(state->free_pages);
 	free(state->tables);
@@ -163,7 +165,7 @@ void state_destroy(struct state *state)
 
 /* ---- pages ---- */
 
-static uint32_t *table_of(const struct state *state, uint32_t slot)
+static uint16_t **table_of(const struct state *state, uint32_t slot)
 {
 	return state->tables + (size_t)slot * state->pages_total;
 }
@@ -173,27 +175,28 @@ static uint32_t *lengths_of(const struct state *state, uint32_t slot)
 	return state->lengths + (size_t)slot * state->n_layers;
 }
 
-static uint16_t *page_at(const struct state *state, uint32_t page)
+static uint32_t *references_of(const struct state *state, const uint16_t *page)
 {
-	return state->pages + page * state->page_elements;
+	return &state->references[(size_t)(page - state->pages) / state->page_elements];
 }
 
-static bool take_page(struct state *state, uint32_t *page)
+static uint16_t *take_page(struct state *state)
 {
 	if (state->n_free == 0)
-		return false;
-	*page = state->free_pages[--state->n_free];
-	state->references[*page] = 1;
+		return NULL;
+	const uint32_t index = state->free_pages[--state->n_free];
+	state->references[index] = 1;
 	atomic_store(&state->n_used, state->pages_total - state->n_free);
-	return true;
+	return state->pages + index * state->page_elements;
 }
 
-static void release_page(struct state *state, uint32_t page)
+static void release_page(struct state *state, uint16_t *page)
 {
-	assert(state->references[page] > 0);
-	if (--state->references[page] > 0)
+	uint32_t *references = references_of(state, page);
+	assert(*references > 0);
+	if (--*references > 0)
 		return;
-	state->free_pages[state->n_free++] = page;
+	state->free_pages[state->n_free++] = (uint32_t)(references - state->references);
 	atomic_store(&state->n_used, state->pages_total - state->n_free);
 }
 
@@ -269,11 +272,11 @@ static void release_slot(struct state *state, uint32_t slot)
 static void share(struct state *state, uint32_t from, uint32_t to)
 {
 	const uint32_t n_pages = state->slots[from].n_pages;
-	const uint32_t *source = table_of(state, from);
+	uint16_t *const *source = table_of(state, from);
 	for (uint32_t i = 0; i < n_pages; i++)
-		state->references[source[i]]++;
+		++*references_of(state, source[i]);
 	shorten_table(state, to, 0);
-	memcpy(table_of(state, to), source, n_pages * sizeof(uint32_t));
+	memcpy(table_of(state, to), source, n_pages * sizeof(uint16_t *));
 	state->slots[to].n_pages = n_pages;
 	memcpy(lengths_of(state, to), lengths_of(state, from), state->n_layers * sizeof(uint32_t));
 }
@@ -398,21 +401,19 @@ static bool common_length(const struct state *state, uint32_t slot, uint32_t fir
 static bool own_page(struct state *state, uint32_t slot, uint32_t position)
 {
 	struct slot *at = &state->slots[slot];
-	uint32_t *entry = table_of(state, slot) + position / STATE_PAGE;
-	uint32_t page;
-	if (position / STATE_PAGE >= at->n_pages) {
-		if (!take_page(state, entry))
-			return false;
-		at->n_pages++;
+	uint16_t **entry = table_of(state, slot) + position / STATE_PAGE;
+	const bool fresh = position / STATE_PAGE >= at->n_pages;
+	if (!fresh && *references_of(state, *entry) == 1)
 		return true;
-	}
-	if (state->references[*entry] == 1)
-		return true;
-	if (!take_page(state, &page))
+	uint16_t *page = take_page(state);
+	if (!page)
 		return false;
-	memcpy(page_at(state, page), page_at(state, *entry),
-	       state->page_elements * sizeof(uint16_t));
-	release_page(state, *entry);
+	if (fresh) {
+		at->n_pages++;
+	} else {
+		memcpy(page, *entry, state->page_elements * sizeof(uint16_t));
+		release_page(state, *entry);
+	}
 	*entry = page;
 	return true;
 }
@@ -468,15 +469,26 @@ void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows)
 	}
 }
 
-uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t layer, uint32_t position)
+const uint16_t *const *state_pages(const struct state *state, uint32_t slot)
 {
-	return page_at(state, table_of(state, slot)[position / STATE_PAGE]) +
-	       state->layer_offset[layer];
+	return (const uint16_t *const *)table_of(state, slot);
 }
 
-size_t state_values_offset(const struct state *state, uint32_t layer)
+size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head)
 {
-	return state->values_offset[layer];
+	const struct part *part = &state->parts[layer];
+	return part->keys + (size_t)head * STATE_PAGE * part->shape.head_k;
+}
+
+size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head)
+{
+	const struct part *part = &state->parts[layer];
+	return part->values + (size_t)head * STATE_PAGE * part->shape.head_v;
+}
+
+uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t position)
+{
+	return table_of(state, slot)[position / STATE_PAGE];
 }
 
 void state_counts(const struct state *state, struct state_counts *counts)

@@ -65,10 +65,14 @@ void state_commit(struct state *state, const uint32_t *slots, uint32_t n_rows, u
 		  uint32_t end);
 void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows);
 
-/* Keys of `layer` in the page that holds `position` of the slot's sequence; the first position of
- * that page, first head. Values follow at state_values_offset elements. */
-uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t layer, uint32_t position);
-size_t state_values_offset(const struct state *state, uint32_t layer);
+/* The slot's pages in order of position, valid until the next state_apply or state_prepare. */
+const uint16_t *const *state_pages(const struct state *state, uint32_t slot);
+/* Where the keys and the values of a head begin in a page, in elements; position j of the page is
+ * j * head_k (or head_v) further on. */
+size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head);
+size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head);
+/* Where a prepared row's key and value go: the page of its position. */
+uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t position);
 
 struct state_counts {
 	uint32_t sequences, pages_used, pages_total;

@@ -1,0 +1,372 @@
+#include "compute/weights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES (1u << 20)
+#define UNITS_EXTRA 2 /* embedding, output */
+
+/* Bytes [first, end) of the file, mapped at `base` from a page border on. */
+struct weights_map {
+	uint64_t first, end;
+	uint64_t mapped; /* file offset of `base` */
+	uint8_t *base;
+	size_t size;
+};
+
+/* ---- which tensors ---- */
+
+struct tensors {
+	const struct gguf_tensor **list;
+	uint32_t count;
+};
+
+static int by_offset(const void *a, const void *b)
+{
+	const struct gguf_tensor *x = *(const struct gguf_tensor *const *)a;
+	const struct gguf_tensor *y = *(const struct gguf_tensor *const *)b;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void add_unit(struct tensors *tensors, const struct model *model, enum unit_kind kind,
+		     uint32_t layer)
+{
+	tensors->count +=
+		model_unit_tensors(model, kind, layer, tensors->list + tensors->count);
+}
+
+/* rope_freqs belongs to many units but is one tensor. */
+static void drop_doubles(struct tensors *tensors)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < tensors->count; i++)
+		if (kept == 0 || tensors->list[kept - 1] != tensors->list[i])
+			tensors->list[kept++] = tensors->list[i];
+	tensors->count = kept;
+}
+
+/* The tensors of the slice's units in the order of the file. False when memory is short; else the
+ * caller frees the list. */
+static bool collect(struct tensors *tensors, const struct model *model,
+		    const struct slice_config *config)
+{
+	size_t units = UNITS_EXTRA;
+	for (uint32_t i = 0; i < config->n_ranges; i++)
+		units += config->ranges[i].end - config->ranges[i].first;
+	tensors->count = 0;
+	tensors->list = calloc(units * UNIT_TENSORS_MAX, sizeof(*tensors->list));
+	if (!tensors->list)
+		return false;
+	for (uint32_t i = 0; i < config->n_ranges; i++)
+		for (uint32_t j = config->ranges[i].first; j < config->ranges[i].end; j++)
+			add_unit(tensors, model, UNIT_LAYER, j);
+	if (config->head) {
+		add_unit(tensors, model, UNIT_EMBEDDING, 0);
+		add_unit(tensors, model, UNIT_OUTPUT, 0);
+	}
+	qsort(tensors->list, tensors->count, sizeof(*tensors->list), by_offset);
+	drop_doubles(tensors);
+	return true;
+}
+
+static uint64_t sum_bytes(const struct tensors *tensors)
+{
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < tensors->count; i++)
+		bytes += tensors->list[i]->bytes;
+	return bytes;
+}
+
+uint64_t weights_bytes(const struct model *model, const struct slice_config *config)
+{
+	struct tensors tensors;
+	if (!collect(&tensors, model, config))
+		return UINT64_MAX;
+	const uint64_t bytes = sum_bytes(&tensors);
+	free(tensors.list);
+	return bytes;
+}
+
+/* ---- reading and mapping ---- */
+
+/* Tensors that touch the same or neighbouring memory pages share a map. */
+static bool plan_maps(struct weights *weights, const struct tensors *tensors)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	weights->maps = calloc(tensors->count + 1, sizeof(*weights->maps));
+	if (!weights->maps)
+		return false;
+	for (uint32_t i = 0; i < tensors->count; i++) {
+		const struct gguf_tensor *tensor = tensors->list[i];
+		struct weights_map *last = weights->n_maps ? &weights->maps[weights->n_maps - 1]
+							   : NULL;
+		if (last && tensor->offset / page <= (last->end - 1) / page + 1) {
+			last->end = tensor->offset + tensor->bytes;
+			continue;
+		}
+		weights->maps[weights->n_maps++] = (struct weights_map){
+			.first = tensor->offset,
+			.end = tensor->offset + tensor->bytes,
+			.mapped = tensor->offset / page * page,
+		};
+	}
+	return true;
+}
+
+/* Brings a map's bytes into the page cache; finds what mapped reads would die of. */
+static int read_through(int fd, const char *path, const struct weights_map *map, uint8_t *scratch,
+			uint64_t *done, uint64_t total, const struct slice_config *config,
+			struct fail *fail)
+{
+	for (uint64_t at = map->first; at < map->end;) {
+		const uint64_t left = map->end - at;
+		const ssize_t got =
+			pread(fd, scratch, left < READ_BYTES ? left : READ_BYTES, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_errno(fail, errno, "cannot read the model file %s", path);
+		if (got == 0)
+			return fail_set(fail, FAIL_CORRUPT,
+					"the model file %s became shorter while it was read; restore "
+					"it or add the model again",
+					path);
+		at += (uint64_t)got;
+		*done += (uint64_t)got;
+		if (config->progress)
+			config->progress(config->progress_context, *done, total);
+	}
+	return 0;
+}
+
+static int map_one(int fd, const char *path, struct weights_map *map, struct fail *fail)
+{
+	const size_t size = (size_t)(map->end - map->mapped);
+	void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)map->mapped);
+	if (base == MAP_FAILED)
+		return fail_errno(fail, errno, "cannot map the model file %s", path);
+	map->base = base;
+	map->size = size;
+	return 0;
+}
+
+static int check_size(int fd, const char *path, const struct model *model, struct fail *fail)
+{
+	struct stat stat;
+	if (fstat(fd, &stat) < 0)
+		return fail_errno(fail, errno, "cannot look at the model file %s", path);
+	const uint64_t size = gguf_file_size(model_gguf(model));
+	if (!S_ISREG(stat.st_mode) || (uint64_t)stat.st_size != size)
+		return fail_set(fail, FAIL_CORRUPT,
+				"the model file %s had %" PRIu64 " bytes when it was opened and has "
+				"%" PRIu64 " now; add the model again",
+				path, size, (uint64_t)stat.st_size);
+	return 0;
+}
+
+static int read_and_map(struct weights *weights, int fd, const struct model *model,
+			const struct slice_config *config, struct fail *fail)
+{
+	const char *path = model_path(model);
+	uint64_t done = 0, total = 0;
+	int status = check_size(fd, path, model, fail);
+	uint8_t *scratch = malloc(READ_BYTES);
+	if (!scratch)
+		status = fail_set(fail, FAIL_MEMORY, "no memory to read the model file %s", path);
+	for (uint32_t i = 0; i < weights->n_maps; i++)
+		total += weights->maps[i].end - weights->maps[i].first;
+	for (uint32_t i = 0; i < weights->n_maps && !status; i++) {
+		status = read_through(fd, path, &weights->maps[i], scratch, &done, total, config,
+				      fail);
+		if (!status)
+			status = map_one(fd, path, &weights->maps[i], fail);
+	}
+	free(scratch);
+	return status;
+}
+
+static int load(struct weights *weights, const struct model *model,
+		const struct slice_config *config, struct fail *fail)
+{
+	const char *path = model_path(model);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return fail_errno(fail, errno, "cannot open the model file %s", path);
+	const int status = read_and_map(weights, fd, model, config, fail);
+	close(fd);
+	return status;
+}
+
+/* ---- finding ---- */
+
+static const uint8_t *bytes_of(const struct weights *weights, const struct gguf_tensor *tensor)
+{
+	for (uint32_t i = 0; i < weights->n_maps; i++) {
+		const struct weights_map *map = &weights->maps[i];
+		if (tensor->offset >= map->first && tensor->offset + tensor->bytes <= map->end)
+			return map->base + (tensor->offset - map->mapped);
+	}
+	return NULL;
+}
+
+static struct matrix find_matrix(const struct weights *weights, const struct model *model,
+				 const char *name)
+{
+	const struct gguf_tensor *tensor = gguf_tensor_find(model_gguf(model), name);
+	if (!tensor)
+		return (struct matrix){ 0 };
+	return (struct matrix){
+		.type = tensor->type,
+		.n_in = (uint32_t)tensor->dims[0],
+		.n_out = (uint32_t)tensor->dims[1],
+		.data = bytes_of(weights, tensor),
+	};
+}
+
+static int find_vector(const struct weights *weights, const struct model *model, const char *name,
+		       const float **out, struct fail *fail)
+{
+	const struct gguf_tensor *tensor = gguf_tensor_find(model_gguf(model), name);
+	*out = NULL;
+	if (!tensor)
+		return 0;
+	const uint8_t *bytes = bytes_of(weights, tensor);
+	if (tensor->type != TENSOR_F32 || (uintptr_t)bytes % sizeof(float) != 0)
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"tensor %s of %s is not stored as aligned F32, which norms and "
+				"biases must be",
+				name, model_path(model));
+	*out = (const float *)(const void *)bytes;
+	return 0;
+}
+
+#define IN_LAYER(member) offsetof(struct weights_layer, member)
+
+static const struct {
+	const char *name;
+	size_t offset;
+} layer_vectors[] = {
+	{ "attn_norm.weight", IN_LAYER(attn_norm) },
+	{ "attn_q_norm.weight", IN_LAYER(q_norm) },
+	{ "attn_k_norm.weight", IN_LAYER(k_norm) },
+	{ "post_attention_norm.weight", IN_LAYER(post_attn_norm) },
+	{ "ffn_norm.weight", IN_LAYER(ffn_norm) },
+	{ "post_ffw_norm.weight", IN_LAYER(post_ffn_norm) },
+	{ "attn_q.bias", IN_LAYER(q_bias) },
+	{ "attn_k.bias", IN_LAYER(k_bias) },
+	{ "attn_v.bias", IN_LAYER(v_bias) },
+}, layer_matrices[] = {
+	{ "attn_q.weight", IN_LAYER(q) },
+	{ "attn_k.weight", IN_LAYER(k) },
+	{ "attn_v.weight", IN_LAYER(v) },
+	{ "attn_output.weight", IN_LAYER(attn_out) },
+	{ "ffn_gate.weight", IN_LAYER(gate) },
+	{ "ffn_up.weight", IN_LAYER(up) },
+	{ "ffn_down.weight", IN_LAYER(down) },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static int find_layer(struct weights *weights, const struct model *model, uint32_t index,
+		      struct fail *fail)
+{
+	char name[GGUF_NAME_BYTES];
+	char *layer = (char *)&weights->layers[index];
+	for (size_t i = 0; i < COUNT(layer_vectors); i++) {
+		const float **vector = (const float **)(void *)(layer + layer_vectors[i].offset);
+		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, layer_vectors[i].name);
+		const int status = find_vector(weights, model, name, vector, fail);
+		if (status)
+			return status;
+	}
+	for (size_t i = 0; i < COUNT(layer_matrices); i++) {
+		struct matrix *matrix = (void *)(layer + layer_matrices[i].offset);
+		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, layer_matrices[i].name);
+		*matrix = find_matrix(weights, model, name);
+	}
+	return 0;
+}
+
+static int find_head(struct weights *weights, const struct model *model, struct fail *fail)
+{
+	weights->embedding = find_matrix(weights, model, "token_embd.weight");
+	weights->output = model_shape(model)->tied
+				  ? weights->embedding
+				  : find_matrix(weights, model, "output.weight");
+	return find_vector(weights, model, "output_norm.weight", &weights->output_norm, fail);
+}
+
+static int find_all(struct weights *weights, const struct model *model,
+		    const struct slice_config *config, struct fail *fail)
+{
+	weights->layers = calloc(model_shape(model)->n_layers, sizeof(*weights->layers));
+	if (!weights->layers)
+		return fail_set(fail, FAIL_MEMORY, "no memory for the table of layers");
+	int status = find_vector(weights, model, "rope_freqs.weight", &weights->rope_freqs, fail);
+	for (uint32_t i = 0; i < config->n_ranges; i++)
+		for (uint32_t j = config->ranges[i].first; j < config->ranges[i].end && !status; j++)
+			status = find_layer(weights, model, j, fail);
+	if (config->head && !status)
+		status = find_head(weights, model, fail);
+	return status;
+}
+
+/* ---- the whole ---- */
+
+static int charge(struct weights *weights, uint64_t bytes, struct account *account,
+		  const struct model *model, struct fail *fail)
+{
+	if (!account_charge(account, ACCOUNT_WEIGHTS, bytes))
+		return fail_set(fail, FAIL_MEMORY,
+				"the weights of %s held here take %" PRIu64 " MiB, and %" PRIu64
+				" MiB of this device's limit are left",
+				model_path(model), bytes >> 20, account_left(account) >> 20);
+	weights->account = account;
+	weights->bytes = bytes;
+	return 0;
+}
+
+struct weights *weights_create(const struct model *model, const struct slice_config *config,
+			       struct account *account, struct fail *fail)
+{
+	struct tensors tensors;
+	struct weights *weights = calloc(1, sizeof(*weights));
+	if (!weights || !collect(&tensors, model, config)) {
+		fail_set(fail, FAIL_MEMORY, "no memory for the table of tensors");
+		free(weights);
+		return NULL;
+	}
+	int status = charge(weights, sum_bytes(&tensors), account, model, fail);
+	if (!status && !plan_maps(weights, &tensors))
+		status = fail_set(fail, FAIL_MEMORY, "no memory for the table of mappings");
+	free(tensors.list);
+	if (!status)
+		status = load(weights, model, config, fail);
+	if (!status)
+		status = find_all(weights, model, config, fail);
+	if (!status)
+		return weights;
+	weights_destroy(weights);
+	return NULL;
+}
+
+void weights_destroy(struct weights *weights)
+{
+	if (!weights)
+		return;
+	for (uint32_t i = 0; i < weights->n_maps; i++)
+		if (weights->maps[i].base)
+			munmap(weights->maps[i].base, weights->maps[i].size);
+	if (weights->account)
+		account_release(weights->account, ACCOUNT_WEIGHTS, weights->bytes);
+	free(weights->maps);
+	free(weights->layers);
+	free(weights);
+}

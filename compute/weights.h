@@ -1,0 +1,50 @@
+/* weights.h: the tensors of the units held here, mapped read-only from the model's GGUF file.
+ *
+ * Only the byte ranges of these units are read and mapped, so the file may be a sparse partial copy
+ * whose other tensors are holes. Everything is read once with pread before it is mapped: a disk
+ * error or a file that was cut short becomes a sentence. What remains: a file that another program
+ * shortens while it is mapped raises SIGBUS at the next access. The store's files are the daemon's
+ * own and never written in place; for a file that a person lends (`model add --in-place`) this risk
+ * stays, as in every program that maps files. */
+#ifndef COMPUTE_WEIGHTS_H
+#define COMPUTE_WEIGHTS_H
+
+#include "base/account.h"
+#include "base/fail.h"
+#include "compute/backend.h"
+#include "compute/model.h"
+
+#include <stdint.h>
+
+/* [n_out, n_in] of a GGUF type; data NULL where the model has none. */
+struct matrix {
+	uint32_t type, n_in, n_out;
+	const uint8_t *data;
+};
+
+/* F32 vectors are NULL where the model has none. */
+struct weights_layer {
+	const float *attn_norm, *q_norm, *k_norm, *post_attn_norm, *ffn_norm, *post_ffn_norm;
+	const float *q_bias, *k_bias, *v_bias;
+	struct matrix q, k, v, attn_out, gate, up, down;
+};
+
+struct weights {
+	struct weights_layer *layers; /* [n_layers of the model]; empty where not held here */
+	struct matrix embedding, output; /* head only; the same when tied */
+	const float *output_norm;        /* head only */
+	const float *rope_freqs;         /* [n_rot / 2], or NULL */
+	struct weights_map *maps;
+	uint32_t n_maps;
+	struct account *account;
+	uint64_t bytes; /* charged */
+};
+
+/* Charges the account (ACCOUNT_WEIGHTS), reads, maps. `config` gives ranges, head, progress; its
+ * ranges were checked. The model must outlive it. Gives. */
+struct weights *weights_create(const struct model *model, const struct slice_config *config,
+			       struct account *account, struct fail *fail);
+void weights_destroy(struct weights *weights); /* accepts NULL */
+uint64_t weights_bytes(const struct model *model, const struct slice_config *config);
+
+#endif
