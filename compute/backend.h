@@ -68,9 +68,13 @@ struct work_row {
 	bool want;         /* WORK_OUTPUT: a logits row is written for it */
 };
 
-/* One piece of work. The caller owns it and all it points to until `done` was called. */
+/* One piece of work. The caller owns it and all it points to until `done` was called. Work that was
+ * cancelled or refused leaves no position behind: the sequence is as before. */
 struct work {
 	enum work_kind kind;
+	/* WORK_LAYERS: what to run. Sequence work: whose state it concerns, the ranges of the slice
+	 * inside of it; {0, 0}: all. A device that holds several stages must name the stage's range,
+	 * because rows of an earlier flight may still be on their way to the later stage. */
 	struct layer_range layers;
 	uint32_t n_rows;
 	const struct work_row *rows; /* [n_rows] */
@@ -84,7 +88,9 @@ struct work {
 	int64_t busy_us;     /* time it took on the leader */
 	void (*done)(struct work *work);
 	void *context;
-	struct work *next; /* the backend's, while queued */
+	/* the backend's, while queued */
+	struct slice *slice;
+	struct work *next;
 };
 
 void slice_submit(struct slice *slice, struct work *work);
