@@ -34,8 +34,8 @@ typedef void http_handler(struct http_request *request, void *context);
 struct http_upload {
 	/* The head is here. To refuse, answer now; nothing else is called then. */
 	void (*begin)(struct http_request *request, uint64_t size, void *context);
-	/* False after an answer: the rest of the body is dropped. */
-	bool (*data)(struct http_request *request, const void *bytes, size_t size, void *context);
+	/* May answer to refuse the rest, which is dropped then. */
+	void (*data)(struct http_request *request, const void *bytes, size_t size, void *context);
 	http_handler *end;
 };
 
@@ -72,7 +72,8 @@ typedef void http_gone(void *context);
 /* `gone` is called once if the client leaves, does not read, or the server is destroyed before the
  * request ends; never from within another call of this header. Noticed within CLIENT_CHECK_MS. */
 void http_watch(struct http_request *request, http_gone *gone, void *context);
-/* Calls `wake` once after `after_ms`, unless the request ends or is set to another time before. */
+/* Calls `wake` once from the loop after `after_ms`, unless the request ends or is set to another
+ * time before. */
 void http_wake(struct http_request *request, uint64_t after_ms, void (*wake)(void *context),
 	       void *context);
 

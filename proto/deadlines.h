@@ -32,6 +32,7 @@
 #define DEADLINE_FLIGHT_MS 120000     /* a flight that does not come back */
 #define KEEPALIVE_STREAM_MS 2000      /* SSE comment on a silent stream */
 #define CLIENT_CHECK_MS 250           /* is the client of a running request still there */
+#define DEADLINE_CLIENT_MS 30000      /* a local client completes its request or reads on */
 #define DEADLINE_DRAIN_MS 5000        /* clean shutdown: time for running answers to end */
 #define WATCHDOG_TICK_MS 5000         /* progress check that feeds the service manager */
 
