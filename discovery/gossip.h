@@ -40,6 +40,9 @@ void gossip_destroy(struct gossip *gossip); /* accepts NULL */
  * Putting the bytes that are there already changes nothing. `changed` may be NULL. */
 void gossip_reserve(struct gossip *gossip, uint64_t first, uint64_t end);
 uint64_t gossip_versions_left(const struct gossip *gossip);
+/* The next version that will be used; beyond the reserved end after a refutation of a far version.
+ */
+uint64_t gossip_version(const struct gossip *gossip);
 int gossip_put(struct gossip *gossip, enum fact_kind kind, uint64_t key, const void *bytes,
 	       size_t size, bool *changed, struct fail *fail);
 int gossip_withdraw(struct gossip *gossip, enum fact_kind kind, uint64_t key, struct fail *fail);
@@ -54,6 +57,9 @@ enum gossip_merge {
 /* Takes a received fact (copied). */
 enum gossip_merge gossip_merge(struct gossip *gossip, const struct fact *fact);
 
+/* As it travels, withdrawn ones (of no bytes) included: what is passed on. NULL when unknown. */
+const struct fact *gossip_raw(const struct gossip *gossip, const struct device_id *origin,
+			      enum fact_kind kind, uint64_t key);
 /* NULL when unknown or withdrawn. Borrowed until the next change. */
 const struct fact *gossip_get(const struct gossip *gossip, const struct device_id *origin,
 			      enum fact_kind kind, uint64_t key);

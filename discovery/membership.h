@@ -18,7 +18,9 @@
 #define MEMBERSHIP_HELPERS       3    /* asked to probe a suspect */
 #define MEMBERSHIP_PAUSE_GAP_MS  1000 /* called so much later than asked: we did not run */
 #define MEMBERSHIP_PAUSE_HOLD_MS 2000 /* and then no verdict for so long */
-#define MEMBERSHIP_ACTIONS_MAX   512
+#define MEMBERSHIP_PROBE_MS      1000 /* a probe for another is answered within, with no at the end */
+#define MEMBERSHIP_PROBES_MAX    64   /* such probes at once; one more is answered with no */
+#define MEMBERSHIP_ACTIONS_MAX   640
 
 enum liveness {
 	LIVENESS_UNKNOWN, /* a member not heard since we started */
@@ -39,7 +41,7 @@ enum membership_event_kind {
 				    several addresses: all failed and at least one was refused */
 	MEMBERSHIP_DIAL_FAILED,  /* a dial ended otherwise: no answer, no address, no handshake */
 	MEMBERSHIP_HEARD, /* any sealed message of peer; incarnation 0 where it carries none */
-	MEMBERSHIP_PONG,  /* the answer to `seq` */
+	MEMBERSHIP_PONG,  /* the answer to a ping; as good as HEARD */
 	MEMBERSHIP_PROBE, /* peer asks whether we reach `target` */
 	MEMBERSHIP_PROBE_RESULT, /* peer says of `target`: `alive` */
 	MEMBERSHIP_LEAVING,      /* peer says that it goes */
@@ -51,7 +53,7 @@ struct membership_event {
 	enum membership_event_kind kind;
 	struct device_id peer;
 	struct device_id target; /* PROBE, PROBE_RESULT */
-	uint64_t seq;            /* PONG, PROBE, PROBE_RESULT */
+	uint64_t seq;            /* PROBE: comes back with the result */
 	uint64_t incarnation;    /* HEARD, PONG */
 	bool on;                 /* BUSY, PROBE_RESULT: alive */
 };
