@@ -2,7 +2,8 @@
 """Writes GGUF files as an attacker or a broken disk would make them, one for each class of mistake
 that loaders of this format have been caught with, and a list of what must be said about each.
 
-    make_hostile.py FOLDER      # FOLDER/NAME.gguf and FOLDER/expected.txt: NAME <tab> fragment
+    make_hostile.py FOLDER           # FOLDER/NAME.gguf and FOLDER/expected.txt: NAME <tab> fragment
+    make_hostile.py --seeds FOLDER   # small sound headers for the fuzz target
 
 Plain Python: the bytes are put together by hand, since no honest writer would make them.
 """
@@ -38,6 +39,7 @@ class File:
         self.n_tensors = self.n_kvs = None  # claims other than the truth
         self.tail = None                    # cut the file after so many bytes
         self.room = 0                       # extra bytes of data
+        self.bare = False                   # leave the data section out
         # key: (type, content), or bytes to write as they are
         self.keys = {
             "general.architecture": (STRING, "llama"),
@@ -106,7 +108,7 @@ class File:
             len(self.keys) + len(self.more_keys) if self.n_kvs is None else self.n_kvs)
         out += kvs + table
         out += b"\0" * (-len(out) % 32)
-        out += b"\0" * (data + self.room)
+        out += b"" if self.bare else b"\0" * (data + self.room)
         return out if self.tail is None else out[:self.tail]
 
 
@@ -285,5 +287,34 @@ def main(folder):
     (folder / "expected.txt").write_text("".join(lines))
 
 
+def seeds(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    kinds = File()
+    kinds.keys = {f"{kind}": (kind, 1) for kind in FORMATS}
+    kinds.keys.update({f"list{kind}": (ARRAY, (kind, [0, 1])) for kind in FORMATS})
+    kinds.keys["words"] = (ARRAY, (STRING, ["", "one"]))
+    kinds.keys["general.alignment"] = (U32, 8)
+    kinds.tensors = {f"t{kind}": [[256, 1], kind, kind * 2048] for kind in (0, 1, 2, 6, 12, 14, 30)}
+    llama = File()
+    for name in list(llama.keys):
+        if name.startswith("tokenizer"):
+            del llama.keys[name]
+    llama.keys["llama.vocab_size"] = (U32, 260)
+    llama.keys["llama.rope.scaling.type"] = (STRING, "linear")
+    gemma = File()
+    gemma.keys = {k.replace("llama", "gemma3"): v for k, v in llama.keys.items()}
+    gemma.keys["general.architecture"] = (STRING, "gemma3")
+    gemma.keys["gemma3.attention.sliding_window"] = (U32, 8)
+    for name, width in (("attn_q_norm", 8), ("attn_k_norm", 8), ("post_attention_norm", 32),
+                        ("post_ffw_norm", 32)):
+        gemma.tensors[f"blk.0.{name}.weight"] = [[width], 0, None]
+    for name, file in (("kinds", kinds), ("llama", llama), ("gemma3", gemma)):
+        file.bare = True
+        (folder / name).write_bytes(file.build())
+
+
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    if sys.argv[1] == "--seeds":
+        seeds(pathlib.Path(sys.argv[2]))
+    else:
+        main(pathlib.Path(sys.argv[1]))

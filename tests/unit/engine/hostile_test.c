@@ -12,8 +12,8 @@ static bool check(const char *folder, const char *name, const char *fragment)
 	snprintf(path, sizeof(path), "%s/%s.gguf", folder, name);
 	struct model *model = model_open(path, &fail);
 	const bool sound = fragment[0] == 0;
-	const bool good = sound ? model != NULL :
-				  !model && fail.code != FAIL_NONE && strstr(fail.text, fragment);
+	const bool good = sound ? model != NULL
+				: !model && fail.code != FAIL_NONE && strstr(fail.text, fragment);
 	if (!good)
 		printf("%s: wanted '%s', got '%s'\n", name, fragment,
 		       model ? "a model" : fail.text);

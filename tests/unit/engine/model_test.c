@@ -188,7 +188,9 @@ static void gives_units(void **state)
 {
 	(void)state;
 	struct buf file;
-	const struct wish wish = { .n_layers = 2, .untied = true, .bias = true, .rope_freqs = true };
+	const struct wish wish = {
+		.n_layers = 2, .untied = true, .bias = true, .rope_freqs = true
+	};
 	struct model *model = good_model(add_llama, &wish, &file);
 	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
 	assert_int_equal(model_unit_tensors(model, UNIT_EMBEDDING, 0, tensors), 1);
@@ -306,13 +308,16 @@ static void refuses_what_it_does_not_compute(void **state)
 	} rows[] = {
 		{ add_gemma3, { .n_layers = 1, .more = add_cap }, "a cap on final logits" },
 		{ add_llama, { .n_layers = 1, .norm_type = TENSOR_F16 }, "must be F32" },
-		{ add_llama, { .n_layers = 1, .bias = true, .drop = "blk.0.attn_k.bias" },
+		{ add_llama,
+		  { .n_layers = 1, .bias = true, .drop = "blk.0.attn_k.bias" },
 		  "lacks the tensor blk.0.attn_k.bias" },
-		{ add_llama, { .n_layers = 1, .bias = true, .drop = "blk.0.attn_q.bias" },
+		{ add_llama,
+		  { .n_layers = 1, .bias = true, .drop = "blk.0.attn_q.bias" },
 		  "has the tensor blk.0.attn_k.bias" },
 		{ add_llama, { .n_layers = 1, .drop = "output_norm.weight" }, "lacks the tensor" },
 		{ add_llama, { .n_layers = 1, .drop = "token_embd.weight" }, "lacks the tensor" },
-		{ add_llama, { .n_layers = 1, .drop = "tokenizer.ggml.tokens" },
+		{ add_llama,
+		  { .n_layers = 1, .drop = "tokenizer.ggml.tokens" },
 		  "lacks the key llama.vocab_size" },
 		{ add_llama, { .n_layers = 513 }, "from 1 to 512 is possible" },
 	};

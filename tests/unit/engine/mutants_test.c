@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MUTANTS 2400
+#define MUTANTS    2400
 #define FILE_LIMIT 65536u
 
 static uint64_t seed;
@@ -78,12 +78,20 @@ static void move_bytes(uint8_t *bytes, size_t head)
 static size_t mutate(uint8_t *bytes, size_t size, size_t head)
 {
 	switch (below(8)) {
-	case 0: return below(size);
-	case 1: return below(head);
+	case 0:
+		return below(size);
+	case 1:
+		return below(head);
 	case 2:
-	case 3: turn_bits(bytes, head); break;
-	case 4: move_bytes(bytes, head); break;
-	default: replace_integer(bytes, head); break;
+	case 3:
+		turn_bits(bytes, head);
+		break;
+	case 4:
+		move_bytes(bytes, head);
+		break;
+	default:
+		replace_integer(bytes, head);
+		break;
 	}
 	return size;
 }
@@ -153,7 +161,8 @@ static int run(const char *name, const struct buf *sound, int count, int *opened
 		const int memory = try_memory(bytes, size);
 		const int file = try_file(path, bytes, size);
 		if (memory < 0 || file < 0 || memory != file) {
-			printf("%s: seed %llu: %d %d\n", name, (unsigned long long)at, memory, file);
+			printf("%s: seed %llu: %d %d\n", name, (unsigned long long)at, memory,
+			       file);
 			bad++;
 		}
 		*opened += memory == 1;
