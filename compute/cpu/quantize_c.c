@@ -66,6 +66,8 @@ void c_quantize_row(enum row_format format, const float *x, uint32_t n, void *ro
 	for (uint32_t i = 0; i < n; i += block)
 		scales[i / block] = quantize_block(x + i, block, q + i);
 	sum_groups(q, n, row_sum_width(format), (void *)(bytes + row_sum_offset(format, n)));
+	if (format == ROW_I8X256)
+		sum_groups(q, n, 32, (void *)(bytes + row_wide_sum_offset(n)));
 }
 
 static void dequantize_block(const struct format *format, const struct block *block, float *out)

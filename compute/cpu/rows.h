@@ -1,7 +1,8 @@
 /* rows.h: where the parts of a quantised activation row lie.
  *
- * A row is its int8 values, then the f32 scale of each block, then int16 sums of the values: one
- * per 32 (ROW_I8X32) or per 16 (ROW_I8X256). Each part begins at a multiple of ROW_ALIGN. */
+ * A row of n columns is its int8 values, then the f32 scale of each block, then int16 sums of the
+ * values: one per 32 (ROW_I8X32), or one per 16 and then one per 32 (ROW_I8X256). Each part begins
+ * at a multiple of ROW_ALIGN. */
 #ifndef COMPUTE_CPU_ROWS_H
 #define COMPUTE_CPU_ROWS_H
 
@@ -17,6 +18,7 @@ static inline uint32_t row_block(enum row_format format)
 	return format == ROW_I8X256 ? 256 : 32;
 }
 
+/* Columns of the first part of sums. */
 static inline uint32_t row_sum_width(enum row_format format)
 {
 	return format == ROW_I8X256 ? 16 : 32;
@@ -30,6 +32,12 @@ static inline size_t row_scale_offset(uint32_t n)
 static inline size_t row_sum_offset(enum row_format format, uint32_t n)
 {
 	return row_scale_offset(n) + row_round(n / row_block(format) * sizeof(float));
+}
+
+/* Of ROW_I8X256: the sums of 32. */
+static inline size_t row_wide_sum_offset(uint32_t n)
+{
+	return row_sum_offset(ROW_I8X256, n) + row_round(n / 16 * sizeof(int16_t));
 }
 
 #endif

@@ -1,0 +1,30 @@
+/* avx2.h: the variant for processors with AVX2, FMA and F16C. Each function as its namesake in
+ * struct kernels. A lane is one of eight neighbouring outputs, positions or columns, so that each
+ * keeps the order of operations of the C reference. */
+#ifndef COMPUTE_CPU_AVX2_H
+#define COMPUTE_CPU_AVX2_H
+
+#include "compute/cpu/kernels.h"
+
+#define AVX2_LANES 8u
+
+extern const struct kernels kernels_avx2;
+
+void avx2_quantize_row(enum row_format format, const float *x, uint32_t n, void *row);
+void avx2_matmul(const struct matmul *product, uint32_t first, uint32_t end);
+/* Whole groups of AVX2_LANES outputs: of quantised weights, and of F32, F16 or BF16. */
+void avx2_matmul_integer(const struct matmul *product, uint32_t first, uint32_t end);
+void avx2_matmul_float(const struct matmul *product, uint32_t first, uint32_t end);
+void avx2_rms_norm(float *out, const float *x, const float *weight, uint32_t n, float eps);
+void avx2_rope(float *heads, uint32_t n_heads, uint32_t width, uint32_t n_rot,
+	       enum rope_pairing pairing, const float *table);
+void avx2_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
+			 uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
+void avx2_attention_tile(const struct attention *attention, const float *q, uint32_t position,
+			 uint32_t tile, float *partial);
+void avx2_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n);
+void avx2_add(float *x, const float *y, uint32_t n);
+void avx2_scale(float *x, float factor, uint32_t n);
+void avx2_to_f16(uint16_t *out, const float *x, uint32_t n);
+
+#endif
