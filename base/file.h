@@ -19,6 +19,10 @@ int file_read(const char *path, size_t limit, struct buf *out, struct fail *fail
 int file_replace(const char *path, const void *bytes, size_t size, unsigned mode,
 		 struct fail *fail);
 
+/* 0 when `path` is a regular file of this user that no other may read or write. FAIL_NOT_FOUND when
+ * there is none, else FAIL_DENIED with what to do. For files that hold keys. */
+int file_check_private(const char *path, struct fail *fail);
+
 /* Makes the folder and its parents where they are missing; `mode` applies to new ones. */
 int file_make_folder(const char *path, unsigned mode, struct fail *fail);
 
