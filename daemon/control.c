@@ -118,9 +118,10 @@ static void post_invite(struct http_request *request, void *context)
 	struct fail fail = { 0 };
 	const char *role;
 	json_t *result = NULL, *body = http_body_object(request);
-	if (body && take_text(request, body, "role", false, &role))
-		reply_or_fail(request, node_invite(context, role ? role : "admin", &result, &fail),
-			      result, &fail);
+	if (body && take_text(request, body, "role", false, &role)) {
+		const int status = node_invite(context, role ? role : "admin", &result, &fail);
+		reply_or_fail(request, status, result, &fail);
+	}
 	json_decref(body);
 }
 
@@ -152,7 +153,8 @@ static void post_leave(struct http_request *request, void *context)
 {
 	struct fail fail = { 0 };
 	json_t *result = NULL;
-	reply_or_fail(request, node_leave(context, &result, &fail), result, &fail);
+	const int status = node_leave(context, &result, &fail);
+	reply_or_fail(request, status, result, &fail);
 }
 
 static void post_remove(struct http_request *request, void *context)
@@ -160,8 +162,10 @@ static void post_remove(struct http_request *request, void *context)
 	struct fail fail = { 0 };
 	const char *device;
 	json_t *result = NULL, *body = http_body_object(request);
-	if (body && take_text(request, body, "device", true, &device))
-		reply_or_fail(request, node_remove(context, device, &result, &fail), result, &fail);
+	if (body && take_text(request, body, "device", true, &device)) {
+		const int status = node_remove(context, device, &result, &fail);
+		reply_or_fail(request, status, result, &fail);
+	}
 	json_decref(body);
 }
 
@@ -257,8 +261,8 @@ static void delete_model(struct http_request *request, void *context)
 {
 	struct fail fail = { 0 };
 	json_t *result = NULL;
-	reply_or_fail(request, node_model_remove(context, http_rest(request), &result, &fail),
-		      result, &fail);
+	const int status = node_model_remove(context, http_rest(request), &result, &fail);
+	reply_or_fail(request, status, result, &fail);
 }
 
 const struct http_route control_routes[] = {
