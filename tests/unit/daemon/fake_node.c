@@ -269,10 +269,3 @@ json_t *node_doctor(struct node *node)
 {
 	return json_pack("{s:[]}", "checks");
 }
-
-/* No model here has a tokenizer, so this is linked and never called. */
-int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size,
-		     const struct tokenize_options *options, struct buf *out, struct fail *fail)
-{
-	return fail_set(fail, FAIL_UNSUPPORTED, "there is no tokenizer");
-}
