@@ -15,7 +15,7 @@ static int read_all(int fd, size_t size, struct buf *out)
 {
 	size_t done = 0;
 	uint8_t *to = buf_extend(out, size);
-	if (!to)
+	if (!to && size > 0)
 		return ENOMEM;
 	while (done < size) {
 		const ssize_t n = read(fd, to + done, size - done);
