@@ -210,16 +210,17 @@ static const char *read_field(const struct field *field, struct msgpack_reader *
 const char *fields_read(const struct fields *fields, struct msgpack_reader *reader, void *to,
 			struct buf *scratch)
 {
-	struct msgpack_fields array;
-	msgpack_array_begin(reader, fields->n, &array);
-	if (reader->failed)
-		return fields->field[fields->n - 1].name;
+	const uint32_t n = msgpack_array(reader);
 	for (uint32_t i = 0; i < fields->n; i++) {
-		const char *bad = read_field(&fields->field[i], reader, to, scratch);
+		const struct field *field = &fields->field[i];
+		if (i >= n && field->later && !reader->failed)
+			continue;
+		const char *bad = i < n ? read_field(field, reader, to, scratch) : field->name;
 		if (bad)
 			return bad;
 	}
-	msgpack_array_end(reader, &array);
+	for (uint32_t i = fields->n; i < n; i++)
+		msgpack_skip(reader);
 	return NULL;
 }
 

@@ -1,8 +1,9 @@
 /* fields.h: a table that says how a struct travels, walked once to write it and once to read it.
  *
- * A struct is a msgpack array of its fields in the table's order. Reading passes over fields beyond
- * the table's (a newer minor version appends) and refuses missing ones, wrong kinds and values out
- * of the table's range. Nothing is copied from a struct to the wire or back as memory. */
+ * A struct is a msgpack array of its fields in the table's order. A minor version may append fields,
+ * marked `later` in the table: a reader passes over fields that its table does not have, and takes
+ * zeros for later ones that an older writer did not send. Other missing fields, wrong kinds and values
+ * out of the table's range are refused. No struct goes to the wire or comes back as memory. */
 #ifndef PROTO_FIELDS_H
 #define PROTO_FIELDS_H
 
@@ -44,6 +45,7 @@ struct field {
 	size_t count_size; /* LIST: 2 or 4 */
 	bool counted;      /* UINTS: an earlier list has the same number, which stands at `count` */
 	const struct fields *inner;
+	bool later; /* appended by a minor version after the first: may be missing */
 };
 
 struct fields {
@@ -89,8 +91,8 @@ struct fields {
 
 void fields_write(const struct fields *fields, const void *from, struct buf *out);
 
-/* Reads one struct; gives NULL, or the name of the first field that is wrong. Fields of `to` that the
- * table does not name are left alone. `scratch` may be NULL for a table without FIELD_WORDS. */
+/* Reads one struct into `to`, which was cleared before; gives NULL, or the name of the first field
+ * that is wrong. `scratch` may be NULL for a table without FIELD_WORDS. */
 const char *fields_read(const struct fields *fields, struct msgpack_reader *reader, void *to,
 			struct buf *scratch);
 

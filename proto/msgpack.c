@@ -254,19 +254,6 @@ void msgpack_skip(struct msgpack_reader *reader)
 		reader->failed = true;
 }
 
-void msgpack_array_begin(struct msgpack_reader *reader, uint32_t n, struct msgpack_fields *fields)
-{
-	const uint32_t count = msgpack_array(reader);
-	reader->failed |= count < n;
-	fields->extra = reader->failed ? 0 : count - n;
-}
-
-void msgpack_array_end(struct msgpack_reader *reader, const struct msgpack_fields *fields)
-{
-	for (uint32_t i = 0; i < fields->extra && !reader->failed; i++)
-		msgpack_skip(reader);
-}
-
 /* ---- writing ---- */
 
 static int write_bytes(void *context, const char *bytes, size_t size)

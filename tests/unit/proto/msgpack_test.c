@@ -400,39 +400,87 @@ static void every_limit_of_a_list_is_exact(void **state)
 	buf_finish(&scratch);
 }
 
-/* A newer minor version appends: passed over. An older one lacks: refused. At both levels. */
-static void more_fields_are_ignored_missing_ones_refused(void **state)
+/* Two versions of a struct: minor 1 appended `number` to it, and to what it contains. */
+static const struct field old_inner_field[] = { F_UINT(struct inner, small, 9) };
+static const struct fields old_inner = { 1, old_inner_field };
+static const struct field new_inner_field[] = { F_UINT(struct inner, small, 9),
+						{ .name = "more", .kind = FIELD_UINT, .offset = 1,
+						  .size = 1, .most = 9, .later = true } };
+static const struct fields new_inner = { 2, new_inner_field };
+struct wide_inner {
+	struct inner first;
+	uint8_t more;
+};
+struct home_of_inner {
+	uint16_t n_list;
+	struct wide_inner list[2];
+	uint16_t number;
+};
+static const struct field old_field[] = {
+	F_LIST(struct home_of_inner, list, n_list, 2, &old_inner),
+};
+static const struct fields old_version = { 1, old_field };
+static const struct field new_field[] = {
+	F_LIST(struct home_of_inner, list, n_list, 2, &new_inner),
+	{ FIELD_AT(struct home_of_inner, number), .kind = FIELD_UINT, .size = 2, .most = 9,
+	  .later = true },
+};
+static const struct fields new_version = { 2, new_field };
+
+static int pass(const struct fields *writer, const struct fields *reader,
+		const struct home_of_inner *from, struct home_of_inner *to)
+{
+	struct buf buf;
+	buf_init(&buf);
+	memset(to, 0, sizeof(*to));
+	fields_write(writer, from, &buf);
+	const int result = fields_decode(reader, "x", buf.data, buf.size, to, NULL, NULL);
+	buf_finish(&buf);
+	return result;
+}
+
+static void minor_versions_understand_each_other(void **state)
+{
+	const struct home_of_inner from = { 2, { { { 1 }, 5 }, { { 2 }, 6 } }, 7 };
+	struct home_of_inner to;
+	assert_int_equal(pass(&new_version, &new_version, &from, &to), 0);
+	assert_memory_equal(&to, &from, sizeof(to));
+	assert_int_equal(pass(&new_version, &old_version, &from, &to), 0);
+	assert_int_equal(to.list[1].first.small, 2);
+	assert_int_equal(to.number, 0);
+	assert_int_equal(pass(&old_version, &new_version, &from, &to), 0);
+	assert_int_equal(to.list[1].first.small, 2);
+	assert_int_equal(to.list[1].more, 0);
+	assert_int_equal(to.number, 0);
+}
+
+/* What the first version had must be there, whoever writes. */
+static void missing_fields_are_refused(void **state)
 {
 	struct buf buf, scratch;
+	struct fail fail;
 	struct outer back;
 	buf_init(&buf);
 	buf_init(&scratch);
 	fields_write(&outer_fields, &full, &buf);
-	assert_int_equal(buf.data[0], 0x90 | FIELDS_N(outer_field));
-	buf.data[0]++;
-	const struct buf shorter = buf; /* an array of one more, which is missing */
-	assert_int_equal(decode(&shorter, &back, &scratch, NULL), -FAIL_INVALID);
-	buf_append(&buf, "\x92\xc0\x81\x01\xc4\x01x", 7); /* [nil, {1: bin}] */
+	const uint8_t n = FIELDS_N(outer_field);
+	assert_int_equal(buf.data[0], 0x90 | n);
+	buf_append(&buf, "\x92\xc0\x81\x01\xc4\x01x", 7); /* [nil, {1: bin}]: more is fine */
+	buf.data[0] = 0x90 | (n + 1);
 	assert_int_equal(decode(&buf, &back, &scratch, NULL), 0);
 	assert_int_equal(back.n_words, 4);
-	static const struct field pair_field[] = { F_UINT(struct inner, small, 9),
-						   F_UINT(struct inner, small, 9) };
-	static const struct fields pair_fields = { 2, pair_field };
-	static const struct field newer_field[] = {
-		F_LIST(struct outer, list, n_list, 2, &pair_fields),
-	};
-	static const struct field older_field[] = {
-		F_LIST(struct outer, list, n_list, 2, &inner_fields),
-	};
-	const struct fields newer = { 1, newer_field }, older = { 1, older_field };
+	const struct fields fewer = { n - 1, outer_field };
 	buf_clear(&buf);
-	fields_write(&newer, &full, &buf);
-	assert_int_equal(fields_decode(&older, "x", buf.data, buf.size, &back, NULL, NULL), 0);
-	assert_int_equal(back.list[1].small, 2);
+	fields_write(&fewer, &full, &buf);
+	assert_int_equal(decode(&buf, &back, &scratch, &fail), -FAIL_INVALID);
+	assert_string_equal(fail.text, "the thing has no valid field 'words'");
 	buf_clear(&buf);
-	fields_write(&older, &full, &buf);
-	assert_int_equal(fields_decode(&newer, "x", buf.data, buf.size, &back, NULL, NULL),
-			 -FAIL_INVALID);
+	msgpack_put_array(&buf, 0);
+	assert_int_equal(decode(&buf, &back, &scratch, &fail), -FAIL_INVALID);
+	assert_string_equal(fail.text, "the thing has no valid field 'number'");
+	buf_clear(&buf);
+	msgpack_put_uint(&buf, 1); /* no array at all */
+	assert_int_equal(decode(&buf, &back, &scratch, &fail), -FAIL_INVALID);
 	buf_finish(&buf);
 	buf_finish(&scratch);
 }
@@ -451,7 +499,8 @@ int main(void)
 		cmocka_unit_test(a_struct_comes_back),
 		cmocka_unit_test(every_limit_of_a_field_is_exact),
 		cmocka_unit_test(every_limit_of_a_list_is_exact),
-		cmocka_unit_test(more_fields_are_ignored_missing_ones_refused),
+		cmocka_unit_test(minor_versions_understand_each_other),
+		cmocka_unit_test(missing_fields_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
