@@ -3,8 +3,9 @@
  * try again by timer. Nothing is freed inside a callback of what is being freed: callbacks only
  * note what is to be done and the timer does it.
  *
- * Browsing tells of an instance once for each interface and family; each such sighting owns its
- * resolver, which lives as long as the sighting and tells of changed records too. */
+ * Browsing tells of an instance once for each interface and family. Each such sighting owns a
+ * resolver for its address, and a browser for its TXT record: Avahi's resolver passes over a TXT
+ * record that changes, and the change is how a pairing window shows. */
 #include "discovery/mdns.h"
 
 #include "base/list.h"
@@ -14,8 +15,8 @@
 #include <avahi-client/client.h>
 #include <avahi-client/lookup.h>
 #include <avahi-client/publish.h>
+#include <avahi-common/defs.h>
 #include <avahi-common/error.h>
-#include <avahi-common/malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,16 +26,24 @@
 #define RETRY_FIRST_MS   1000  /* without a bus, doubled... */
 #define RETRY_MOST_MS    30000 /* ...to at most this */
 #define RESOLVE_AGAIN_MS 10000 /* answers get lost on a bad network */
-#define TXT_MAX          1024
+#define TXT_MAX          256   /* ours is far shorter: a longer one is not ours */
+#define RECORDS_MAX      3     /* TXT records of one instance: an old one lives on for a second */
 
 struct sighting {
 	struct list link;
 	struct mdns *mdns;
 	AvahiServiceResolver *resolver; /* owned; NULL: to be made by the timer */
+	AvahiRecordBrowser *browser;    /* owned; of the TXT record; NULL: as above */
 	char name[MDNS_NAME_BYTES];
 	char domain[64];
 	AvahiIfIndex interface;
 	AvahiProtocol protocol;
+	struct address address; /* port 0: not known yet */
+	uint32_t n_records;
+	struct record {
+		size_t size;
+		uint8_t bytes[TXT_MAX];
+	} records[RECORDS_MAX]; /* the newest last */
 	bool reported;
 };
 
@@ -123,6 +132,8 @@ static void sighting_destroy(struct sighting *sighting)
 	struct mdns *mdns = sighting->mdns;
 	if (sighting->resolver)
 		avahi_service_resolver_free(sighting->resolver);
+	if (sighting->browser)
+		avahi_record_browser_free(sighting->browser);
 	list_remove(&sighting->link);
 	mdns->n_sightings--;
 	free(sighting);
@@ -140,16 +151,17 @@ static struct address address_of(const AvahiAddress *from, AvahiIfIndex interfac
 	return address;
 }
 
-static void report(struct sighting *sighting, const AvahiAddress *address, uint16_t port,
-		   AvahiStringList *txt)
+static void report(struct sighting *sighting)
 {
 	struct mdns *mdns = sighting->mdns;
-	uint8_t bytes[TXT_MAX];
-	struct mdns_sighting seen = { .interface = (uint32_t)sighting->interface, .txt = bytes };
+	struct mdns_sighting seen = { .interface = (uint32_t)sighting->interface,
+				      .address = sighting->address };
+	if (sighting->address.port == 0 || sighting->n_records == 0)
+		return;
+	const struct record *newest = &sighting->records[sighting->n_records - 1];
+	seen.txt = newest->bytes;
+	seen.txt_size = newest->size;
 	memcpy(seen.name, sighting->name, sizeof(seen.name));
-	seen.address = address_of(address, sighting->interface, port);
-	if (avahi_string_list_serialize(txt, NULL, 0) <= sizeof(bytes))
-		seen.txt_size = avahi_string_list_serialize(txt, bytes, sizeof(bytes));
 	sighting->reported = true;
 	mdns->events.seen(mdns->context, &seen);
 }
@@ -163,22 +175,73 @@ static void on_resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface,
 	struct sighting *sighting = userdata;
 	struct mdns *mdns = sighting->mdns;
 	if (event == AVAHI_RESOLVER_FOUND && address && port != 0) {
-		report(sighting, address, port, txt);
+		sighting->address = address_of(address, interface, port);
+		report(sighting);
 		return;
 	}
-	if (avahi_client_errno(mdns->client) == AVAHI_ERR_DISCONNECTED)
-		return; /* the client says so itself */
 	avahi_service_resolver_free(resolver);
 	sighting->resolver = NULL;
 	wake_in(mdns, RESOLVE_AGAIN_MS);
 }
 
+static void record_drop(struct sighting *sighting, uint32_t place)
+{
+	struct record *at = &sighting->records[place];
+	memmove(at, at + 1, (--sighting->n_records - place) * sizeof(*at));
+}
+
+static uint32_t record_place(const struct sighting *sighting, const void *bytes, size_t size)
+{
+	uint32_t i = 0;
+	while (i < sighting->n_records && (sighting->records[i].size != size ||
+					   memcmp(sighting->records[i].bytes, bytes, size) != 0))
+		i++;
+	return i;
+}
+
+/* A changed record comes as a new one beside the old, whose end is told later; one that changes
+ * back meanwhile is not told again, only the end of the other. */
+static void on_record(AvahiRecordBrowser *browser, AvahiIfIndex interface, AvahiProtocol protocol,
+		      AvahiBrowserEvent event, const char *name, uint16_t class, uint16_t type,
+		      const void *rdata, size_t size, AvahiLookupResultFlags flags, void *userdata)
+{
+	struct sighting *sighting = userdata;
+	if (event == AVAHI_BROWSER_FAILURE) {
+		avahi_record_browser_free(browser);
+		sighting->browser = NULL;
+		wake_in(sighting->mdns, RESOLVE_AGAIN_MS);
+		return;
+	}
+	if ((event != AVAHI_BROWSER_NEW && event != AVAHI_BROWSER_REMOVE) || size > TXT_MAX)
+		return;
+	const uint32_t place = record_place(sighting, rdata, size);
+	if (place < sighting->n_records)
+		record_drop(sighting, place);
+	if (event == AVAHI_BROWSER_NEW) {
+		if (sighting->n_records == RECORDS_MAX)
+			record_drop(sighting, 0);
+		struct record *newest = &sighting->records[sighting->n_records++];
+		newest->size = size;
+		memcpy(newest->bytes, rdata, size);
+	}
+	report(sighting);
+}
+
 static void resolve(struct sighting *sighting)
 {
-	sighting->resolver = avahi_service_resolver_new(
-		sighting->mdns->client, sighting->interface, sighting->protocol, sighting->name,
-		MDNS_TYPE, sighting->domain, sighting->protocol, 0, on_resolved, sighting);
+	AvahiClient *client = sighting->mdns->client;
+	char full[MDNS_NAME_BYTES + sizeof(MDNS_TYPE) + sizeof(sighting->domain) + 2];
+	snprintf(full, sizeof(full), "%s.%s.%s", sighting->name, MDNS_TYPE, sighting->domain);
 	if (!sighting->resolver)
+		sighting->resolver = avahi_service_resolver_new(
+			client, sighting->interface, sighting->protocol, sighting->name, MDNS_TYPE,
+			sighting->domain, sighting->protocol, AVAHI_LOOKUP_NO_TXT, on_resolved,
+			sighting);
+	if (!sighting->browser)
+		sighting->browser = avahi_record_browser_new(
+			client, sighting->interface, sighting->protocol, full, AVAHI_DNS_CLASS_IN,
+			AVAHI_DNS_TYPE_TXT, 0, on_record, sighting);
+	if (!sighting->resolver || !sighting->browser)
 		wake_in(sighting->mdns, RESOLVE_AGAIN_MS);
 }
 
@@ -236,8 +299,6 @@ static void on_browsed(AvahiServiceBrowser *browser, AvahiIfIndex interface, Ava
 }
 
 /* ---- what we publish ---- */
-
-static void register_service(struct mdns *mdns);
 
 static void on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *userdata)
 {
@@ -399,7 +460,7 @@ static void on_timer(uv_timer_t *timer)
 	LIST_EACH(at, &mdns->sightings)
 	{
 		struct sighting *sighting = LIST_ITEM(at, struct sighting, link);
-		if (!sighting->resolver)
+		if (!sighting->resolver || !sighting->browser)
 			resolve(sighting);
 	}
 }
