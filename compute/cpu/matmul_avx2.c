@@ -373,11 +373,14 @@ FORCE_INLINE void multiply_tile(uint32_t type, const struct panel *panel, const 
 FORCE_INLINE void multiply_panel(uint32_t type, const struct panel *panel, struct inputs in,
 				 uint32_t n_rows, uint32_t block, uint32_t n, __m256 *sums)
 {
-	uint32_t r = 0;
-	for (; r + TILE <= n_rows; r += TILE, in.rows += TILE * in.stride)
-		multiply_tile(type, panel, &in, TILE, block, n, sums + r);
-	for (; r < n_rows; r++, in.rows += in.stride)
-		multiply_tile(type, panel, &in, 1, block, n, sums + r);
+	for (; n_rows >= TILE; n_rows -= TILE, sums += TILE, in.rows += TILE * in.stride)
+		multiply_tile(type, panel, &in, TILE, block, n, sums);
+	if (n_rows == 3)
+		multiply_tile(type, panel, &in, 3, block, n, sums);
+	else if (n_rows == 2)
+		multiply_tile(type, panel, &in, 2, block, n, sums);
+	else if (n_rows == 1)
+		multiply_tile(type, panel, &in, 1, block, n, sums);
 }
 
 FORCE_INLINE void panel_segment(uint32_t type, struct octet octet, const struct inputs *in,

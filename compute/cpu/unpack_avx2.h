@@ -73,6 +73,18 @@ FORCE_INLINE __m256 low_halves(__m256i lanes)
 	return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
 }
 
+/* Both F16 halves of the lanes. */
+FORCE_INLINE void split_halves(__m256i pairs, __m256 out[2])
+{
+	const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,
+					       0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14,
+					       15);
+	const __m256i sorted =
+		_mm256_permute4x64_epi64(_mm256_shuffle_epi8(pairs, order), 0xd8);
+	out[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(sorted));
+	out[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(sorted, 1));
+}
+
 FORCE_INLINE __m256i nibbles_low(__m256i v)
 {
 	return _mm256_and_si256(v, _mm256_set1_epi8(15));
