@@ -4,15 +4,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC "primadmf"
-#define VERSION 1u
-#define FILE_BYTES_LIMIT (UINT64_C(1) << 48)
+#define MAGIC                "primadmf"
+#define VERSION              1u
+#define FILE_BYTES_LIMIT     (UINT64_C(1) << 48)
 #define METADATA_BYTES_LEAST 24u
-#define TENSOR_BYTES_LEAST 63u /* name of one byte, type, one dim, offset, bytes, one hash */
+#define TENSOR_BYTES_LEAST   63u /* name of one byte, type, one dim, offset, bytes, one hash */
 
 static uint32_t chunks_of(uint64_t bytes)
 {
@@ -170,8 +171,8 @@ static int hash_file(struct manifest *manifest, int fd, const char *path,
 		for (uint32_t j = 0; j < part->n_chunks; j++) {
 			struct chunk_place place;
 			if (atomic_load(&progress->cancel))
-				return fail_set(fail, FAIL_CANCELLED,
-						"reading %s was cancelled", path);
+				return fail_set(fail, FAIL_CANCELLED, "reading %s was cancelled",
+						path);
 			manifest_chunk(manifest, part->first_chunk + j, &place);
 			const int result =
 				read_exactly(fd, buffer, place.size, place.offset, path, fail);

@@ -62,12 +62,13 @@ int store_find(struct store *store, const char *text, struct model_id *id, struc
 int store_facts(struct store *store, const struct model_id *id, struct model_facts *facts,
 		struct fail *fail);
 /* The file for model_open, once the metadata is here. A file in place that changed since it was
- * added is refused (FAIL_CORRUPT) and forgotten; one that is not there now is FAIL_NOT_FOUND. */
+ * added is refused (FAIL_CORRUPT) and forgotten; one that is not there now is FAIL_NOT_FOUND. The
+ * first time after it came back blocks while its metadata is read. */
 int store_path(struct store *store, const struct model_id *id, char *path, size_t size,
 	       struct fail *fail);
 
 /* A used model is neither evicted nor removed; calls are counted. Using it makes it the most
- * recently used one. */
+ * recently used one (written down at most once an hour: store_use then blocks for a moment). */
 void store_use(struct store *store, const struct model_id *id);
 void store_unuse(struct store *store, const struct model_id *id);
 
