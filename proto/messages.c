@@ -273,6 +273,8 @@ void message_encode(const struct message *message, struct buf *out)
 /* What a table of fields cannot say. */
 static int check_meaning(const struct message *message, struct fail *fail)
 {
+	if (message->type == MESSAGE_PREPARE && message->prepare.plan.epoch.counter == 0)
+		return fail_set(fail, FAIL_INVALID, "a prepare message has a plan without an epoch");
 	if (message->type == MESSAGE_PREPARE)
 		return plan_check(&message->prepare.plan, 0, fail);
 	if (message->type == MESSAGE_HELLO && message->hello.minor_min > message->hello.minor_max)
