@@ -281,13 +281,14 @@ class Model:
         if self.gemma:
             self.vector(at + "attn_q_norm.weight", head, 1.2)
             self.vector(at + "attn_k_norm.weight", head, 1.2)
-            self.vector(at + "post_attention_norm.weight", o.embd, 1.5)
-            self.vector(at + "post_ffw_norm.weight", o.embd, 1.5)
-        self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, 1.5)
+            self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
+            self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
+        out = 1.5 if self.gemma else 1.5 * o.gain
+        self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
         self.vector(at + "ffn_norm.weight", o.embd)
         self.matrix(at + "ffn_gate.weight", "ffn_gate", o.ff, o.embd, 1.5)
         self.matrix(at + "ffn_up.weight", "ffn_up", o.ff, o.embd)
-        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, 1.5)
+        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, out)
 
     def tensors(self):
         o = self.o
@@ -340,6 +341,8 @@ def parse(arguments):
     p.add_argument("--tokenizer", choices=["spm", "bpe", "none"], default="spm")
     p.add_argument("--tied", action=argparse.BooleanOptionalAction)
     p.add_argument("--entropy", type=float, default=2.5, help="of the logits, in nats, about")
+    p.add_argument("--gain", type=float, default=1.0,
+                   help="of what a layer adds to the stream, beside the usual")
     p.add_argument("--seed", type=int, default=1)
     preset = p.parse_known_args(arguments)[0].preset
     p.set_defaults(**PRESETS[preset])

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""The forward pass of a GGUF model in float64, for comparison: numpy only, no quantised activations,
-no cache, every position at once. Written from the papers and the meaning of the metadata keys
-(Llama: Touvron et al. 2023; RoPE: Su et al. 2021; GQA: Ainslie et al. 2023; Gemma 3: Gemma Team
-2025), not from the engine, so that an error there does not repeat here.
+"""The forward pass of a GGUF model in float64, for comparison: numpy only, no cache, every position
+at once. Written from the papers and the meaning of the metadata keys (Llama: Touvron et al. 2023;
+RoPE: Su et al. 2021; GQA: Ainslie et al. 2023; Gemma 3: Gemma Team 2025), not from the engine, so
+that an error there does not repeat here.
+
+Everything is exact but for float64, unless `rounded`: then keys and values are rounded to F16 and
+the inputs of products with quantised weights to int8, as compute/numerics.md says. What is left
+against the engine is then its f32 arithmetic alone, so that limits can be tight.
 
     oracle.py model.gguf --tokens 1,5,9 --logits logits.f64 --hidden hidden.f64
 """
@@ -18,8 +22,19 @@ def read_keys(reader):
             if not name.startswith("tokenizer.")}
 
 
+# Columns that share one scale when a row of activations becomes int8; other types read it as it is.
+INPUT_BLOCK = {"Q4_0": 32, "Q5_0": 32, "Q8_0": 32, "Q4_K": 256, "Q5_K": 256, "Q6_K": 256}
+
+
+def round_to_int8(x, block):
+    blocks = x.reshape(*x.shape[:-1], -1, block)
+    step = numpy.abs(blocks).max(-1, keepdims=True) / 127
+    return (numpy.rint(blocks / numpy.where(step > 0, step, 1)) * step).reshape(x.shape)
+
+
 class Oracle:
-    def __init__(self, path):
+    def __init__(self, path, rounded=False):
+        self.rounded = rounded
         reader = gguf.GGUFReader(path)
         self.keys = read_keys(reader)
         self.family = self.keys["general.architecture"]
@@ -50,6 +65,13 @@ class Oracle:
         tensor = self.tensors[name]
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float64)
         return values.reshape([int(n) for n in reversed(tensor.shape)])
+
+    def product(self, x, name):
+        """x [rows, in] by the matrix [out, in]"""
+        block = INPUT_BLOCK.get(self.tensors[name].tensor_type.name)
+        if self.rounded and block:
+            x = round_to_int8(x, block)
+        return x @ self.weight(name).T
 
     # ---- the pieces of a layer ----
 
@@ -90,7 +112,7 @@ class Oracle:
         return out
 
     def project(self, x, layer, name, heads, width):
-        out = x @ self.weight(f"blk.{layer}.{name}.weight").T
+        out = self.product(x, f"blk.{layer}.{name}.weight")
         if self.has(f"blk.{layer}.{name}.bias"):
             out = out + self.weight(f"blk.{layer}.{name}.bias")
         return out.reshape(len(x), heads, width)
@@ -117,6 +139,8 @@ class Oracle:
             k = self.norm(k, at + "attn_k_norm.weight")
         angles = self.angles(layer, numpy.arange(n))
         q, k = self.rotate(q, angles), self.rotate(k, angles)
+        if self.rounded:
+            k, v = (a.astype(numpy.float16).astype(numpy.float64) for a in (k, v))
         group = self.n_head // self.n_head_kv
         k, v = numpy.repeat(k, group, 1), numpy.repeat(v, group, 1)
         scores = numpy.einsum("qhd,khd->hqk", q, k) * self.scale()
@@ -124,7 +148,7 @@ class Oracle:
         scores = numpy.exp(scores - scores.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)
         mixed = numpy.einsum("hqk,khd->qhd", scores, v).reshape(n, -1)
-        return mixed @ self.weight(at + "attn_output.weight").T
+        return self.product(mixed, at + "attn_output.weight")
 
     def activate(self, x):
         if self.gemma:  # GELU, tanh form
@@ -133,8 +157,8 @@ class Oracle:
 
     def feed_forward(self, x, layer):
         at = f"blk.{layer}.ffn_"
-        gate = self.activate(x @ self.weight(at + "gate.weight").T)
-        return (gate * (x @ self.weight(at + "up.weight").T)) @ self.weight(at + "down.weight").T
+        gate = self.activate(self.product(x, at + "gate.weight"))
+        return self.product(gate * self.product(x, at + "up.weight"), at + "down.weight")
 
     def layer(self, h, layer):
         at = f"blk.{layer}."
@@ -149,15 +173,15 @@ class Oracle:
 
     def run(self, tokens):
         """Hidden states at each layer border [n_layers + 1, n, n_embd], logits [n, n_vocab]."""
-        embedding = self.weight("token_embd.weight")
-        h = embedding[numpy.asarray(tokens)]
+        h = self.weight("token_embd.weight")[numpy.asarray(tokens)]
         if self.gemma:
             h = h * math.sqrt(self.n_embd)
         borders = [h]
         for i in range(self.n_layers):
             borders.append(self.layer(borders[-1], i))
-        output = self.weight("output.weight") if self.has("output.weight") else embedding
-        return numpy.stack(borders), self.norm(borders[-1], "output_norm.weight") @ output.T
+        output = "output.weight" if self.has("output.weight") else "token_embd.weight"
+        last = self.norm(borders[-1], "output_norm.weight")
+        return numpy.stack(borders), self.product(last, output)
 
 
 def main():

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Compares the engine with the float64 oracle on small random models of every family and weight
+type: check_oracle.py LOGITS_PROGRAM FOLDER
+
+Two comparisons per model. The oracle that rounds where numerics.md says so differs by f32 arithmetic
+alone, until a value that lies in the middle between two int8 numbers goes the other way: with float
+weights all logits are almost the same, with quantised ones nearly all states after the first layer
+are. Against the exact oracle the rounding counts too: limits on the divergence of the distributions
+(in nats), on the angle between the logits, and on the most likely token (where two are closer than
+the limit, either will do)."""
+import pathlib
+import subprocess
+import sys
+
+import numpy
+
+from make_model import make_model
+from oracle import Oracle
+
+TOKENS = [(7 * i * i + 3 * i + 5) % 500 for i in range(100)]
+LLAMA = ["--family", "llama", "--gain", "0.03"]
+GEMMA = ["--family", "gemma3", "--gain", "0.2", "--heads-kv", "1"]
+K = ["--entropy", "4.2"]
+MODELS = [
+    ("llama F32", [*LLAMA, "--type", "F32", "--bias", "--rope-freqs"]),
+    ("gemma3 F32", [*GEMMA, "--type", "F32", "--rope-factor", "8"]),
+    *((f"{options[1]} {kind}", [*options, "--type", kind])
+      for options in (LLAMA, GEMMA) for kind in ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0")),
+    *((f"{options[1]} {kind}", [*options, "--type", kind, *K])
+      for options in (LLAMA, GEMMA) for kind in ("Q4_K", "Q5_K", "Q6_K")),
+    ("gemma3 Q4_K_M, no window", [*GEMMA, "--type", "Q4_K_M", "--window", "0", *K]),
+    ("llama Q4_K_M, untied", [*LLAMA, "--type", "Q4_K_M", "--no-tied", "--head", "32", *K]),
+]
+
+
+def log_softmax(x):
+    x = x - x.max(-1, keepdims=True)
+    return x - numpy.log(numpy.exp(x).sum(-1, keepdims=True))
+
+
+def compare(ours, exact, tie):
+    p, q = log_softmax(exact), log_softmax(ours)
+    rows = numpy.arange(len(exact))
+    short = (exact.max(-1) - exact[rows, ours.argmax(-1)]) / exact.std()
+    angle = (ours * exact).sum() / numpy.sqrt((ours ** 2).sum() * (exact ** 2).sum())
+    return {"off": numpy.abs(ours - exact).max() / exact.std(),
+            "angle": 1 - angle,
+            "nats": (numpy.exp(p) * (p - q)).sum(-1).mean(),
+            "agree": (short <= tie).mean(),
+            "entropy": -(numpy.exp(p) * p).sum(-1).mean()}
+
+
+def engine(program, folder, path):
+    subprocess.run([program, "-c", "37", "-t", "2", "-l", folder / "logits", "-H", folder / "hidden",
+                    path, ",".join(map(str, TOKENS))], check=True, timeout=120)
+    logits = numpy.fromfile(folder / "logits", numpy.float32).astype(numpy.float64)
+    return numpy.fromfile(folder / "hidden", numpy.float32), logits.reshape(len(TOKENS), -1)
+
+
+def check(program, folder, name, options):
+    path = folder / "oracle.gguf"
+    quantised = "Q" in name
+    make_model(path, "--embd", "256", "--tokenizer", "none", *options)
+    hidden, logits = engine(program, folder, path)
+    borders, near_logits = Oracle(path, rounded=True).run(TOKENS)
+    first = numpy.abs(hidden.reshape(borders.shape)[1] - borders[1]).max(-1) / borders[1].std()
+    same = (first <= 1e-4).mean()
+    near = compare(logits, near_logits, 0)
+    exact = compare(logits, Oracle(path).run(TOKENS)[1], 0 if quantised else 1e-3)
+    good = (same >= (0.9 if quantised else 1) and
+            near["off"] <= (0.2 if quantised else 1e-3) and near["nats"] <= 1e-3 and
+            exact["angle"] <= (1e-3 if quantised else 1e-5) and exact["nats"] <= 1e-3 and
+            exact["agree"] >= (0.94 if quantised else 1) and 1 <= exact["entropy"] <= 4)
+    print(f"{name:25} rounded: same {same:.3f} off {near['off']:.1e} nats {near['nats']:.1e} | "
+          f"exact: angle {exact['angle']:.1e} nats {exact['nats']:.1e} agree {exact['agree']:.3f} "
+          f"entropy {exact['entropy']:.2f}{'' if good else '  FAILED'}", flush=True)
+    return good
+
+
+def main():
+    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    good = [check(program, folder, name, options) for name, options in MODELS]
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
