@@ -15,7 +15,7 @@ static int read_all(int fd, size_t size, struct buf *out)
 {
 	size_t done = 0;
 	uint8_t *to = buf_extend(out, size);
-	if (!to)
+	if (!to && size > 0)
 		return ENOMEM;
 	while (done < size) {
 		const ssize_t n = read(fd, to + done, size - done);
@@ -105,6 +105,24 @@ int file_replace(const char *path, const void *bytes, size_t size, unsigned mode
 		return fail_errno(fail, error, "cannot write %s", path);
 	}
 	sync_folder_of(path);
+	return 0;
+}
+
+int file_check_private(const char *path, struct fail *fail)
+{
+	struct stat info;
+	if (lstat(path, &info) != 0)
+		return fail_errno(fail, errno, "cannot examine %s", path);
+	if (!S_ISREG(info.st_mode))
+		return fail_set(fail, FAIL_DENIED, "%s is not a regular file", path);
+	if (info.st_uid != geteuid())
+		return fail_set(fail, FAIL_DENIED,
+				"%s belongs to another user (%u); give it to the user that runs primad",
+				path, (unsigned)info.st_uid);
+	if (info.st_mode & 077)
+		return fail_set(fail, FAIL_DENIED,
+				"%s can be read or written by others (mode %03o); run: chmod 600 %s",
+				path, (unsigned)(info.st_mode & 0777), path);
 	return 0;
 }
 

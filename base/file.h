@@ -19,6 +19,10 @@ int file_read(const char *path, size_t limit, struct buf *out, struct fail *fail
 int file_replace(const char *path, const void *bytes, size_t size, unsigned mode,
 		 struct fail *fail);
 
+/* 0 when `path` is a regular file of this user that no other may read or write. FAIL_NOT_FOUND when
+ * there is none, else FAIL_DENIED with what to do. For files that hold keys. */
+int file_check_private(const char *path, struct fail *fail);
+
 /* Makes the folder and its parents where they are missing; `mode` applies to new ones. */
 int file_make_folder(const char *path, unsigned mode, struct fail *fail);
 
@@ -31,7 +35,7 @@ bool file_join(char *out, size_t size, const char *folder, const char *name);
 /* ---- state files: an 8-byte magic, u32 format version, u32 zero, u64 payload size, 32 bytes
  * BLAKE2b-256 of all before and of the payload, then the payload. ---- */
 
-#define STATE_FILE_LIMIT (4u << 20)
+#define STATE_FILE_LIMIT (16u << 20) /* the hash lists of very large models take most of it */
 
 /* Writes the payload as a state file of mode 0600. `magic` has 8 bytes. */
 int state_file_write(const char *path, const char magic[8], uint32_t version, const void *payload,

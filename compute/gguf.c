@@ -55,7 +55,8 @@ struct parse {
 	struct gguf *gguf;
 	struct reader reader;
 	struct fail *fail;
-	bool more; /* bytes ran out, but the file has more of them */
+	bool can_read; /* more of the file can be read */
+	bool more;     /* bytes ran out, but the file has more of them */
 };
 
 /* ---- failing ---- */
@@ -78,7 +79,8 @@ __attribute__((format(printf, 3, 4))) static bool bad(struct parse *parse, enum 
 static bool ran_out(struct parse *parse, const char *where)
 {
 	const struct gguf *gguf = parse->gguf;
-	parse->more = gguf->size < gguf->file_size && gguf->size < GGUF_METADATA_LIMIT;
+	parse->more = parse->can_read && gguf->size < gguf->file_size &&
+		      gguf->size < GGUF_METADATA_LIMIT;
 	if (parse->more)
 		return false;
 	if (gguf->file_size > GGUF_METADATA_LIMIT && gguf->size >= GGUF_METADATA_LIMIT)
@@ -591,7 +593,7 @@ struct gguf *gguf_open(const char *path, struct fail *fail)
 		fail_set(fail, FAIL_INVALID, "%s is not a regular file", path);
 	else
 		gguf = create(path, (uint64_t)info.st_size, fail);
-	struct parse parse = { .gguf = gguf, .fail = fail };
+	struct parse parse = { .gguf = gguf, .fail = fail, .can_read = true };
 	if (gguf && !parse_file(&parse, fd)) {
 		gguf_close(gguf);
 		gguf = NULL;

@@ -72,6 +72,7 @@ typedef void http_gone(void *context);
 /* `gone` is called once if the client leaves, does not read, or the server is destroyed before the
  * request ends; never from within another call of this header. Noticed within CLIENT_CHECK_MS. */
 void http_watch(struct http_request *request, http_gone *gone, void *context);
+void *http_watched(const struct http_request *request); /* the context given last */
 /* Calls `wake` once from the loop after `after_ms`, unless the request ends or is set to another
  * time before. */
 void http_wake(struct http_request *request, uint64_t after_ms, void (*wake)(void *context),

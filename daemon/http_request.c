@@ -168,6 +168,11 @@ void http_watch(struct http_request *request, http_gone *gone, void *context)
 	watch_start(request);
 }
 
+void *http_watched(const struct http_request *request)
+{
+	return request->gone_context;
+}
+
 /* ---- what was asked ---- */
 
 const char *http_rest(const struct http_request *request)

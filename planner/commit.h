@@ -47,9 +47,9 @@ enum commit_event_kind {
 	COMMIT_PREPARED,  /* from `from`: message PREPARE with `plan` */
 	COMMIT_PROMISED,  /* from `from`: message PROMISE `promise` */
 	COMMIT_COMMITTED, /* from `from`: message COMMIT of `epoch` */
-	COMMIT_PERSISTED, /* the record of the last COMMIT_DO_PERSIST with this `ticket` is on disk */
+	COMMIT_PERSISTED, /* the record of the COMMIT_DO_PERSIST with this `ticket` is on disk */
 	COMMIT_SEEN,      /* an epoch was heard of (HELLO, PING, flights): `epoch` */
-	COMMIT_GONE,      /* `from` was removed from the home or lost: its plans are not waited for */
+	COMMIT_GONE,      /* `from` was removed from the home, lost or restarted: not waited for */
 	COMMIT_DROP,      /* the live plan is given up (a participant was lost, or it was undeployed) */
 	COMMIT_TICK       /* due at commit_deadline_ms */
 };
@@ -68,10 +68,11 @@ enum commit_action_kind {
 	COMMIT_DO_SEND_PREPARE, /* send `plan` to `to` */
 	COMMIT_DO_SEND_PROMISE, /* send `promise` to `to` */
 	COMMIT_DO_SEND_COMMIT,  /* send `epoch` to `to` */
-	COMMIT_DO_ENTER,        /* `plan` is live here from now on: load, connect */
+	COMMIT_DO_ENTER,        /* `plan` is live from now on and this device takes part: load */
 	COMMIT_DO_LEAVE,        /* the plan that was live here is not any more: stop serving it */
 	COMMIT_DO_DECIDED,      /* planner: all promised; tell members that are not participants */
-	COMMIT_DO_REPLAN,       /* planner: `silent` did not promise: plan again without them */
+	COMMIT_DO_REPLAN,       /* planner: actions->silent did not promise (or nobody is silent,
+				   but a participant lost the plan): plan again without them */
 	COMMIT_DO_OUTBID,       /* planner: `epoch` was promised elsewhere: wait 0.2 to 1 s, then
 				   plan again if still the planner */
 	COMMIT_DO_ASK           /* ask the present planner for a plan (MESSAGE_DEPLOY, again) */
@@ -85,13 +86,13 @@ struct commit_action {
 	struct epoch epoch;
 	struct commit_record record;
 	uint64_t ticket;
-	uint32_t n_silent;
-	struct device_id silent[PLAN_DEVICES_MAX];
 };
 
 struct commit_actions {
 	uint32_t n;
 	struct commit_action items[COMMIT_ACTIONS_MAX];
+	uint32_t n_silent; /* for COMMIT_DO_REPLAN */
+	struct device_id silent[PLAN_DEVICES_MAX];
 };
 
 struct commit;

@@ -36,7 +36,8 @@
  *   }
  *
  * "type" is a GGUF type by name or number; "medium" is "wired", "wireless", "loopback" or
- * "unknown"; "peer" a name or id of the same file. Unknown fields are ignored (status prints more).
+ * "unknown"; "peer" a name or id of the same file (links to ids that are not in it are passed
+ * over). Unknown fields are ignored (status prints more).
  * Numbers are checked like those of a profile from the network. */
 #ifndef PLANNER_DESCRIBE_H
 #define PLANNER_DESCRIBE_H
@@ -69,8 +70,8 @@ json_t *describe_device(const struct profile *profile, enum device_role role);
 /* A plan for `primactl --json` and status: {"epoch": {"counter", "planner"}, "model", "pinned",
  * "rounds", "head", "context", "kv_positions", "chunk_rows", "wire", "devices": [{"id", "name",
  * "layers", "weight_bytes", "kv_bytes", "budget_bytes", "busy_s", "hop_s", "disk_s", "sentence"}],
- * "stages": [{"device", "first_layer", "end_layer", "round"}], "first_token_s", "token_s",
- * "limit"}. Gives; NULL when memory is short. */
+ * "stages": [{"device", "index" (into devices), "first_layer", "end_layer", "round"}],
+ * "first_token_s", "token_s", "limit"}. Gives; NULL when memory is short. */
 json_t *describe_plan(const struct plan *plan);
 
 /* Name of a GGUF tensor type, "Q4_K"; NULL when unknown. */

@@ -62,13 +62,16 @@ struct election_member {
 
 struct election {
 	struct device_id self;
-	struct device_id planner; /* all zero: nobody known */
+	struct device_id planner;   /* stated to the others; all zero: nobody */
+	struct device_id incumbent; /* the planner last followed, also while it is doubted */
 	int64_t started_ms;
+	int64_t stepped_ms; /* time of the last step */
 	uint32_t n_members; /* this device among them once it is a member */
 	struct election_member members[ELECTION_MEMBERS_MAX];
 };
 
-/* Members other than this device count as lost until an event says otherwise. */
+/* Members other than this device count as lost until an event says otherwise. A device that joins
+ * another home begins again with this. */
 void election_init(struct election *election, const struct device_id *self, int64_t now_ms);
 
 /* True when election_planner changed: state it to the others. A member beyond

@@ -16,6 +16,7 @@
 #define PLAN_TOKENS_IN_DEFAULT 512u
 #define PLAN_TOKENS_OUT_DEFAULT 128u
 #define PLAN_ROUNDS_DEFAULT 8u
+#define PLAN_POSITIONS_MAX (1u << 28) /* most positions of all sequences together */
 
 struct plan_candidate {
 	const struct profile *profile; /* borrowed */

@@ -24,7 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PIN_NAME_BYTES DEVICE_NAME_BYTES + 2
+#define PIN_NAME_BYTES (DEVICE_NAME_BYTES + 2) /* room for 64 hex digits */
 #define PIN_FILE_BYTES_MAX 65536
 
 enum pin_layers { PIN_LAYERS_FREE, PIN_LAYERS_COUNTS, PIN_LAYERS_RANGES };

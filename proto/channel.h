@@ -3,7 +3,7 @@
  * Record: u16 little-endian length of what follows (18 to 65535), then ChaCha20-Poly1305 of
  * type(1) flags(1) body. The nonce is a counter per direction that never travels; after every 65,536
  * records the direction's key is replaced (Noise REKEY). A message is one record or more of one type,
- * all but the last with RECORD_MORE; its size is held against message_limit before it is buffered.
+ * all but the last full and with RECORD_MORE; its size is held against message_limit before it is buffered.
  * The last message of a direction is MESSAGE_CLOSE: an end without it is a cut, see channel_closed.
  *
  * The first message each way must be HELLO. Any failure is final: the connection has to be dropped.

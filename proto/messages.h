@@ -1,10 +1,14 @@
 /* messages.h: every message of the control and transfer connections: the wire on one page.
  *
  * A message is a type byte and a msgpack array with the struct's fields in the order given here. A
- * newer minor version appends fields; a reader ignores extra ones and refuses missing ones, so that
- * minor versions N and N-1 interoperate. The table in messages.c gives each type its name, size
- * limit, and the connection states in which it is allowed. Ring connections carry flights
- * (flight.h) and MESSAGE_CREDIT only. */
+ * counted list is one field, an array of its own (bytes: a binary); its count does not travel beside
+ * it. A struct within is an array within. A minor version may append fields to any of these arrays:
+ * a reader passes over those it does not know and takes zeros for those an older writer lacks, so
+ * all minor versions of a major understand each other; a field of the first version that is missing
+ * is refused (fields.h).
+ *
+ * The table in messages.c gives each type its name, its size limit, and the connections and states
+ * in which it is allowed. Ring connections carry flights (flight.h) and MESSAGE_CREDIT only. */
 #ifndef PROTO_MESSAGES_H
 #define PROTO_MESSAGES_H
 
@@ -25,6 +29,7 @@
 #define PROMPT_TOKENS_MAX 131072u
 #define ROSTER_STATEMENTS_MAX 1024u
 #define GOSSIP_FACTS_MAX 256u
+#define GOSSIP_BYTES_MAX 131072 /* a sender splits, so that pings are not held up for long */
 #define REASON_BYTES 256
 #define REQUEST_ENDS_MAX 16 /* end-of-generation tokens of a vocabulary */
 
@@ -91,10 +96,11 @@ struct message_probe { /* also PROBE_RESULT, with alive */
 /* A list of statements in their fixed binary form (statement.h), borrowed from the message. */
 struct message_roster {
 	uint32_t n_statements;
-	const uint8_t *statements; /* [n_statements, STATEMENT_BYTES] */
+	const uint8_t *statements; /* [n_statements, STATEMENT_BYTES], not yet checked in any way */
 };
 
-/* Kinds of facts. One fact per (origin, kind, key); the highest version wins. */
+/* Kinds of facts; a newer minor version may send kinds up to FACT_KIND_MOST that this one does not
+ * know: keep and pass them on. One fact per (origin, kind, key); the highest version wins. */
 enum fact_kind {
 	FACT_PROFILE,   /* profile_encode */
 	FACT_ADDRESSES, /* n times {u8 family 4|6, 16 bytes address, u32 scope 0, u16 port} */
@@ -105,6 +111,7 @@ enum fact_kind {
 	FACT_KINDS
 };
 
+#define FACT_KIND_MOST 255u
 #define FACT_BYTES_MAX 65536
 
 struct fact {
@@ -271,6 +278,10 @@ bool fact_verify(const struct fact *fact, const uint8_t ed_pk[KEY_BYTES]);
 int message_agree(const struct message_hello *theirs, uint16_t *minor, struct fail *fail);
 
 const char *message_name(enum message_type type); /* "hello"; "unknown" */
+
+/* Lower-case words for a device_role and a connection_kind. */
+const char *role_name(enum device_role role);
+const char *connection_kind_name(enum connection_kind kind);
 
 /* Largest body a peer may send of this type on this kind of connection, before or after its HELLO;
  * 0: not allowed there, a protocol error. Checked before anything is buffered. */

@@ -42,14 +42,6 @@ void msgpack_bytes(struct msgpack_reader *reader, void *to, size_t size); /* exa
 void msgpack_text(struct msgpack_reader *reader, char *to, size_t capacity);
 void msgpack_skip(struct msgpack_reader *reader); /* one value, whatever it is */
 
-/* An array with at least `n` elements: 0, and `extra` those beyond; they are skipped by
- * msgpack_array_end. This is how a newer minor version's fields are passed over. */
-struct msgpack_fields {
-	uint32_t extra;
-};
-void msgpack_array_begin(struct msgpack_reader *reader, uint32_t n, struct msgpack_fields *fields);
-void msgpack_array_end(struct msgpack_reader *reader, const struct msgpack_fields *fields);
-
 /* ---- writing ---- */
 void msgpack_put_array(struct buf *out, uint32_t n);
 void msgpack_put_uint(struct buf *out, uint64_t value);

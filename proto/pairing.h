@@ -14,8 +14,9 @@
  *
  *   sid = nonce_A || nonce_B; PRS = the digits; CI = lv("primad/1/pair") || lv(both preambles) ||
  *   lv(label); ADa = "joiner", ADb = "member"; T = HMAC-SHA-512 under SHA-512("CPaceMac" || sid ||
- *   ISK) over lv(Y) || lv(AD); keys of M4 and M5 = BLAKE2b-256(key: ISK; direction || transcript);
- *   signatures bind role, transcript hash, ISK and the sender's keys and name.
+ *   ISK) over lv(Y) || lv(AD); secret = BLAKE2b-256(key: ISK; "primad-pair-v1" || sid); keys of M4
+ *   and M5 = BLAKE2b-256(key: secret; "joiner" or "member" || transcript hash); signatures bind role,
+ *   transcript hash, BLAKE2b-512(ISK) and the sender's keys and name.
  *
  * No long-term identity travels before the code is confirmed. A wrong code costs its guesser the
  * connection and one attempt, and tells nothing else. Fixed roles, a fresh sid and the preambles in
@@ -51,7 +52,7 @@ bool pairing_code_read(char code[PAIRING_CODE_BYTES], const char *text);
  * gives the code of the open window; false when there is no window or no attempt left. */
 typedef bool pairing_attempt(void *context, char code[PAIRING_CODE_BYTES]);
 
-/* `self` is borrowed until destroy. pairing_create_member appends M0 to `out`. Both give, or NULL. */
+/* `self` is borrowed until destroy; name and label must not be empty. pairing_create_member appends M0 to `out`. Both give, or NULL. */
 struct pairing *pairing_create_member(const struct identity *self, const char *label,
 				      const uint8_t dialler[PREAMBLE_BYTES],
 				      const uint8_t accepter[PREAMBLE_BYTES],

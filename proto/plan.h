@@ -76,4 +76,8 @@ void plan_encode(const struct plan *plan, struct buf *out);
 int plan_decode(struct plan *plan, const void *bytes, size_t size, struct fail *fail);
 int plan_index_of(const struct plan *plan, const struct device_id *id); /* -1: not in the plan */
 
+/* How they travel (fields.h), for the messages that carry them. */
+extern const struct fields plan_fields;
+extern const struct fields epoch_fields;
+
 #endif

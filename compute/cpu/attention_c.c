@@ -49,7 +49,7 @@ static void weigh_tile(struct seen seen, float scores[ATTENTION_TILE], float *la
 	for (int width = SUM_LANES / 2; width; width /= 2)
 		for (int i = 0; i < width; i++)
 			lanes[i] += lanes[i + width];
-	*largest = top;
+	*largest = top + 0.0f; /* never -0: the order of comparison must not show */
 	*sum = lanes[0];
 }
 

@@ -22,6 +22,8 @@ void avx2_attention_rows(const struct attention *attention, const float *q, size
 			 uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
 void avx2_attention_tile(const struct attention *attention, const float *q, uint32_t position,
 			 uint32_t tile, float *partial);
+void avx2_attention_join(const struct attention *attention, const float *partials, uint32_t n_tiles,
+			 float *out);
 void avx2_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n);
 void avx2_add(float *x, const float *y, uint32_t n);
 void avx2_scale(float *x, float factor, uint32_t n);

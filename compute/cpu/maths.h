@@ -20,10 +20,14 @@
 #define EXP_C6 0x1.6c16c2p-10f
 #define EXP_C7 0x1.a01a02p-13f
 
-/* e^x, error below 1 ulp; overflow to infinity, gradual underflow. NaN gives NaN. */
+/* e^x, error below 1.1 ulp; overflow to infinity, gradual underflow. NaN gives NaN. */
 float maths_exp(float x);
 
-/* For angles; |x| <= 2^24. Error below 2^-52. */
+/* The tanh form of gelu: 2 sqrt(2/pi), and its weight of x^3. */
+#define GELU_FACTOR 0x1.988454p+0f
+#define GELU_CUBIC 0.044715f
+
+/* For angles; |x| <= 2^24. Error below 2^-51. */
 void maths_sin_cos(double x, double *sine, double *cosine);
 /* base^exponent for a normal base > 0 and a normal result; relative error below 1e-14. */
 double maths_pow(double base, double exponent);

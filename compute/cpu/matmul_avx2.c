@@ -56,6 +56,7 @@ FORCE_INLINE __m256i input_sums(const struct inputs *in, size_t part, int row, u
 FORCE_INLINE __m256i narrow_sum(const __m256i *w, int n, const uint8_t *x)
 {
 	__m256i sum = _mm256_maddubs_epi16(w[0], repeat_32(x));
+	UNROLL
 	for (int c = 1; c < n; c++)
 		sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w[c], repeat_32(x + 4 * c)));
 	return sum;
@@ -67,6 +68,7 @@ FORCE_INLINE __m256i signed_products(const __m256i w[8], const uint8_t *x)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
 	__m256i sum = _mm256_setzero_si256();
+	UNROLL
 	for (int c = 0; c < 8; c++) {
 		const __m256i y = _mm256_sign_epi8(repeat_32(x + 4 * c), w[c]);
 		const __m256i narrow = _mm256_maddubs_epi16(_mm256_abs_epi8(w[c]), y);
@@ -118,6 +120,7 @@ FORCE_INLINE __m256i pair_products(uint32_t type, const __m256i *pairs, const st
 	const int n = type == TENSOR_Q6_K ? 8 : 4;
 	const size_t part = type == TENSOR_Q6_K ? in->sums : in->wide_sums;
 	__m256i sum = _mm256_setzero_si256();
+	UNROLL
 	for (int p = 0; p < n; p++) {
 		const __m256i sums = input_sums(in, part, row, block * (uint32_t)n + (uint32_t)p);
 		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs[p], sums));
@@ -128,6 +131,7 @@ FORCE_INLINE __m256i pair_products(uint32_t type, const __m256i *pairs, const st
 FORCE_INLINE void make_pairs(uint32_t type, const struct k_head *head, __m256i pairs[8])
 {
 	const int n = type == TENSOR_Q6_K ? 8 : 4;
+	UNROLL
 	for (int p = 0; p < n; p++)
 		pairs[p] = scale_pair(type, type == TENSOR_Q6_K ? head->scale : head->min, 2 * p);
 }
@@ -173,14 +177,18 @@ FORCE_INLINE void direct_256(uint32_t type, struct octet octet, const struct inp
 	struct k_head head;
 	__m256i products[DIRECT_MAX], pairs[8];
 	unpack_head(type, octet, &head);
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		products[r] = _mm256_setzero_si256();
+	UNROLL
 	for (int part = 0; part < 4; part++) {
 		__m256i w[16];
 		unpack_64(type, octet, &head, part, w);
+		UNROLL
 		for (int g = 0; g < 64 / width; g++) {
 			const int column = group_column(type, part, g);
 			const __m256i scale = scale_twice(type, head.scale, column / width);
+			UNROLL
 			for (int r = 0; r < rows; r++)
 				products[r] = _mm256_add_epi32(
 					products[r],
@@ -191,6 +199,7 @@ FORCE_INLINE void direct_256(uint32_t type, struct octet octet, const struct inp
 		}
 	}
 	make_pairs(type, &head, pairs);
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		sums[r] = k_step(type, products[r], pair_products(type, pairs, in, r, block),
 				 head.d, head.dmin, input_scale(in, r, block), sums[r]);
@@ -201,6 +210,7 @@ FORCE_INLINE void direct_32(uint32_t type, struct octet octet, const struct inpu
 {
 	__m256i w[8];
 	const __m256 d = unpack_32(type, octet, w);
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		sums[r] = block_step(block_products(type, w, in, r, block), d,
 				     input_scale(in, r, block), sums[r]);
@@ -238,6 +248,16 @@ FORCE_INLINE uint32_t block_bytes(uint32_t type)
 	}
 }
 
+/* Asks for a share of the next eight rows, as large as the block now at work: the processor's own
+ * prefetching does not follow eight short rows at once. */
+FORCE_INLINE void fetch_ahead(struct octet octet, uint32_t block, size_t bytes)
+{
+	const uint8_t *ahead = octet.bytes + 8 * octet.stride + 8 * block * bytes;
+	UNROLL
+	for (size_t i = 0; i < 8 * bytes; i += 64)
+		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+}
+
 /* Eight outputs of 1 to DIRECT_MAX rows. */
 FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct inputs *in, int rows,
 			       uint32_t n_blocks, float *out, size_t out_stride)
@@ -246,19 +266,23 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct i
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
 		const uint32_t end = segment_first(s + 1, n_blocks);
 		__m256 sums[DIRECT_MAX];
+		UNROLL
 		for (int r = 0; r < rows; r++)
 			sums[r] = _mm256_setzero_ps();
 		for (uint32_t b = segment_first(s, n_blocks); b < end; b++) {
 			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
 						  octet.stride };
+			fetch_ahead(octet, b, block_bytes(type));
 			if (is_k(type))
 				direct_256(type, at, in, rows, b, sums);
 			else
 				direct_32(type, at, in, rows, b, sums);
 		}
+		UNROLL
 		for (int r = 0; r < rows; r++)
 			tree_add(&levels[0][r], DIRECT_MAX, s, sums[r]);
 	}
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		_mm256_storeu_ps(out + (size_t)r * out_stride, levels[SEGMENT_LEVELS][r]);
 }
@@ -273,11 +297,13 @@ FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *pane
 	for (int part = 0; part < 4; part++) {
 		__m256i w[16];
 		unpack_64(type, octet, &head, part, w);
+		UNROLL
 		for (int i = 0; i < 16; i++) {
 			const int column = group_column(type, part, i / (width / 4));
 			panel->w[column / 4 + i % (width / 4)] = w[i];
 		}
 	}
+	UNROLL
 	for (int j = 0; j < 256 / width; j++)
 		panel->twice[j] = scale_twice(type, head.scale, j);
 	make_pairs(type, &head, panel->pair);
@@ -291,15 +317,18 @@ FORCE_INLINE void multiply_256(uint32_t type, const struct panel *panel, const s
 {
 	const int width = group_width(type);
 	__m256i products[TILE];
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		products[r] = _mm256_setzero_si256();
 	for (int g = 0; g < 256 / width; g++)
+		UNROLL
 		for (int r = 0; r < rows; r++)
 			products[r] = _mm256_add_epi32(
 				products[r], group_products(type, panel->w + g * width / 4,
 							    input_row(in, r) + 256 * (size_t)block +
 								    g * width,
 							    panel->twice[g]));
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		sums[r] = k_step(type, products[r], pair_products(type, panel->pair, in, r, block),
 				 panel->d[0], panel->dmin, input_scale(in, r, block), sums[r]);
@@ -317,6 +346,7 @@ FORCE_INLINE void multiply_32(uint32_t type, const struct panel *panel, const st
 			      int rows, uint32_t block, uint32_t n, __m256 *sums)
 {
 	for (uint32_t i = 0; i < n; i++)
+		UNROLL
 		for (int r = 0; r < rows; r++)
 			sums[r] = block_step(
 				block_products(type, panel->w + 8 * i, in, r, block + i),
@@ -327,12 +357,14 @@ FORCE_INLINE void multiply_tile(uint32_t type, const struct panel *panel, const 
 				int rows, uint32_t block, uint32_t n, __m256 *sums)
 {
 	__m256 local[TILE];
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		local[r] = sums[r];
 	if (is_k(type))
 		multiply_256(type, panel, in, rows, block, local);
 	else
 		multiply_32(type, panel, in, rows, block, n, local);
+	UNROLL
 	for (int r = 0; r < rows; r++)
 		sums[r] = local[r];
 }
@@ -341,11 +373,14 @@ FORCE_INLINE void multiply_tile(uint32_t type, const struct panel *panel, const 
 FORCE_INLINE void multiply_panel(uint32_t type, const struct panel *panel, struct inputs in,
 				 uint32_t n_rows, uint32_t block, uint32_t n, __m256 *sums)
 {
-	uint32_t r = 0;
-	for (; r + TILE <= n_rows; r += TILE, in.rows += TILE * in.stride)
-		multiply_tile(type, panel, &in, TILE, block, n, sums + r);
-	for (; r < n_rows; r++, in.rows += in.stride)
-		multiply_tile(type, panel, &in, 1, block, n, sums + r);
+	for (; n_rows >= TILE; n_rows -= TILE, sums += TILE, in.rows += TILE * in.stride)
+		multiply_tile(type, panel, &in, TILE, block, n, sums);
+	if (n_rows == 3)
+		multiply_tile(type, panel, &in, 3, block, n, sums);
+	else if (n_rows == 2)
+		multiply_tile(type, panel, &in, 2, block, n, sums);
+	else if (n_rows == 1)
+		multiply_tile(type, panel, &in, 1, block, n, sums);
 }
 
 FORCE_INLINE void panel_segment(uint32_t type, struct octet octet, const struct inputs *in,

@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Blocks whose largest value is below this are taken as zero: 127 / largest would overflow. */
-#define LARGEST_MIN 0x1p-100f
-
 /* Nearest even, for |x| < 2^22: above 2^23 a float has no fraction. */
 static int32_t round_even(float x)
 {
@@ -33,7 +30,7 @@ static float quantize_block(const float *x, uint32_t n, int8_t *q)
 	const uint32_t bits = largest_bits(x, n);
 	float largest;
 	memcpy(&largest, &bits, sizeof(largest));
-	if (bits >= 0x7f800000 || largest < LARGEST_MIN) {
+	if (bits >= 0x7f800000 || largest < ROW_LARGEST_MIN) {
 		memset(q, 0, n);
 		return bits >= 0x7f800000 ? __builtin_nanf("") : 0.0f;
 	}

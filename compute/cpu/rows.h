@@ -8,6 +8,9 @@
 
 #include "compute/cpu/kernels.h"
 
+/* Blocks whose largest value is below this are taken as zero: 127 / largest would overflow. */
+#define ROW_LARGEST_MIN 0x1p-100f
+
 static inline size_t row_round(size_t bytes)
 {
 	return (bytes + ROW_ALIGN - 1) & ~(size_t)(ROW_ALIGN - 1);

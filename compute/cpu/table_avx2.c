@@ -6,7 +6,7 @@ void avx2_matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
 	const uint32_t whole = first + (end - first) / AVX2_LANES * AVX2_LANES;
 	if (row_format_of(product->type) == ROW_F32)
-		c_matmul(product, first, whole);
+		avx2_matmul_float(product, first, whole);
 	else
 		avx2_matmul_integer(product, first, whole);
 	c_matmul(product, whole, end);
@@ -14,16 +14,16 @@ void avx2_matmul(const struct matmul *product, uint32_t first, uint32_t end)
 
 const struct kernels kernels_avx2 = {
 	.name = "avx2",
-	.quantize_row = c_quantize_row,
+	.quantize_row = avx2_quantize_row,
 	.dequantize_row = c_dequantize_row,
 	.matmul = avx2_matmul,
-	.rms_norm = c_rms_norm,
-	.rope = c_rope,
-	.attention_rows = c_attention_rows,
-	.attention_tile = c_attention_tile,
-	.attention_join = c_attention_join,
-	.activate = c_activate,
-	.add = c_add,
-	.scale = c_scale,
-	.to_f16 = c_to_f16,
+	.rms_norm = avx2_rms_norm,
+	.rope = avx2_rope,
+	.attention_rows = avx2_attention_rows,
+	.attention_tile = avx2_attention_tile,
+	.attention_join = avx2_attention_join,
+	.activate = avx2_activate,
+	.add = avx2_add,
+	.scale = avx2_scale,
+	.to_f16 = avx2_to_f16,
 };

@@ -41,12 +41,12 @@ void c_rope(float *heads, uint32_t n_heads, uint32_t width, uint32_t n_rot,
 }
 
 /* x / (1 + e^-y): silu with y = x. The tanh form of gelu is the same with
- * y = 2 sqrt(2/pi) (x + 0.044715 x^3), since (1 + tanh u) / 2 = 1 / (1 + e^-2u). */
+ * y = GELU_FACTOR (x + GELU_CUBIC x^3), since (1 + tanh u) / 2 = 1 / (1 + e^-2u). */
 static float gated(enum activation_kind kind, float x)
 {
 	float y = x;
 	if (kind == ACTIVATION_GELU_TANH)
-		y = 0x1.9884533p+0f * __builtin_fmaf(0.044715f * (x * x), x, x);
+		y = GELU_FACTOR * __builtin_fmaf(GELU_CUBIC * (x * x), x, x);
 	return x / (1.0f + maths_exp(-y));
 }
 

@@ -317,6 +317,12 @@ static void survives_every_cut(void **state)
 		assert_null(gguf_parse(exact, size, size, &fail));
 		assert_int_not_equal(fail.code, FAIL_NONE);
 		assert_true(strlen(fail.text) > 10);
+		/* the same bytes as metadata of a file that claims to have more */
+		fail = (struct fail){ 0 };
+		struct gguf *part = gguf_parse(exact, size, file.size, &fail);
+		assert_int_equal(part != NULL, size >= gguf_data_offset(gguf));
+		assert_int_equal(part == NULL, fail.code != FAIL_NONE);
+		gguf_close(part);
 		free(exact);
 	}
 	gguf_close(gguf);

@@ -1,0 +1,263 @@
+#include "compute/specials.h"
+
+#include "compute/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* All special pieces of a file together; a file needs some tens of KiB. */
+#define SPECIALS_BYTES_MAX (4u << 20)
+#define NO_NODE            UINT32_MAX
+
+/* A trie by bytes. Chains are the rule, so children are a list. */
+struct node {
+	uint32_t child, sibling;
+	uint32_t token; /* that ends here, or TOKEN_NONE */
+	uint8_t byte;
+	bool control;
+};
+
+struct specials {
+	struct node *nodes; /* owned */
+	uint32_t count, capacity;
+	uint32_t first[256];
+};
+
+/* ---- the trie ---- */
+
+static uint32_t add_node(struct specials *specials, uint8_t byte)
+{
+	if (specials->count == specials->capacity) {
+		const uint32_t capacity = specials->capacity ? specials->capacity * 2 : 256;
+		struct node *nodes = realloc(specials->nodes, capacity * sizeof(*nodes));
+		if (!nodes)
+			return NO_NODE;
+		specials->nodes = nodes;
+		specials->capacity = capacity;
+	}
+	specials->nodes[specials->count] = (struct node){
+		.child = NO_NODE, .sibling = NO_NODE, .token = TOKEN_NONE, .byte = byte
+	};
+	return specials->count++;
+}
+
+/* The node for `byte` in the list that begins with node `at`, or NO_NODE. */
+static uint32_t find_sibling(const struct specials *specials, uint32_t at, uint8_t byte)
+{
+	while (at != NO_NODE && specials->nodes[at].byte != byte)
+		at = specials->nodes[at].sibling;
+	return at;
+}
+
+static uint32_t step_or_add(struct specials *specials, uint32_t parent, uint8_t byte)
+{
+	const uint32_t found = find_sibling(specials, specials->nodes[parent].child, byte);
+	if (found != NO_NODE)
+		return found;
+	const uint32_t added = add_node(specials, byte);
+	if (added == NO_NODE)
+		return NO_NODE;
+	specials->nodes[added].sibling = specials->nodes[parent].child;
+	specials->nodes[parent].child = added;
+	return added;
+}
+
+static bool insert(struct specials *specials, const uint8_t *piece, size_t size, uint32_t token,
+		   bool control)
+{
+	uint32_t *first = &specials->first[piece[0]];
+	if (*first == NO_NODE)
+		*first = add_node(specials, piece[0]);
+	uint32_t at = *first;
+	for (size_t i = 1; i < size && at != NO_NODE; i++)
+		at = step_or_add(specials, at, piece[i]);
+	if (at == NO_NODE)
+		return false;
+	specials->nodes[at].token = token;
+	specials->nodes[at].control = control;
+	return true;
+}
+
+static int insert_all(struct specials *specials, const struct vocab *vocab, struct buf *piece,
+		      struct fail *fail)
+{
+	size_t total = 0;
+	for (uint32_t i = 0; i < vocab->count; i++) {
+		const enum token_kind kind = vocab_kind(vocab, i);
+		const bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
+		if (!control && kind != TOKEN_USER_DEFINED)
+			continue;
+		buf_clear(piece);
+		vocab_spell(vocab, i, piece);
+		total += piece->size;
+		if (total > SPECIALS_BYTES_MAX)
+			return fail_set(fail, FAIL_UNSUPPORTED,
+					"the vocabulary's special tokens have more than %u bytes",
+					SPECIALS_BYTES_MAX);
+		if (piece->failed ||
+		    (piece->size > 0 && !insert(specials, piece->data, piece->size, i, control)))
+			return fail_set(fail, FAIL_MEMORY, "no memory for the special tokens");
+	}
+	return 0;
+}
+
+struct specials *specials_create(const struct vocab *vocab, struct fail *fail)
+{
+	struct specials *specials = calloc(1, sizeof(*specials));
+	if (!specials) {
+		fail_set(fail, FAIL_MEMORY, "no memory for the special tokens");
+		return NULL;
+	}
+	memset(specials->first, 0xff, sizeof(specials->first));
+	struct buf piece;
+	buf_init(&piece);
+	const int result = insert_all(specials, vocab, &piece, fail);
+	buf_finish(&piece);
+	if (result < 0) {
+		specials_destroy(specials);
+		return NULL;
+	}
+	return specials;
+}
+
+void specials_destroy(struct specials *specials)
+{
+	if (!specials)
+		return;
+	free(specials->nodes);
+	free(specials);
+}
+
+uint64_t specials_memory(const struct specials *specials)
+{
+	return sizeof(*specials) + (uint64_t)specials->capacity * sizeof(struct node);
+}
+
+/* ---- the search ---- */
+
+struct search {
+	const struct specials *specials;
+	const uint8_t *text;
+	uint32_t size;
+	bool control;
+	struct buf *out;
+	struct queue queue; /* candidates of a cluster; what is longer goes first */
+	uint32_t base;      /* where the cluster starts */
+	struct buf taken;   /* a byte for each of the cluster: 1 when a mark covers it */
+};
+
+/* The longest token at `start` of at most `limit` bytes; its size is 0 when there is none. */
+static struct mark longest(const struct search *search, uint32_t start, uint32_t limit)
+{
+	const struct specials *specials = search->specials;
+	struct mark best = { .start = start, .token = TOKEN_NONE };
+	uint32_t at = specials->first[search->text[start]];
+	for (uint32_t size = 1; at != NO_NODE && size <= limit; size++) {
+		const struct node *node = &specials->nodes[at];
+		if (node->token != TOKEN_NONE && (search->control || !node->control)) {
+			best.size = size;
+			best.token = node->token;
+		}
+		if (size == limit)
+			break;
+		at = find_sibling(specials, node->child, search->text[start + size]);
+	}
+	return best;
+}
+
+static bool queue_mark(struct search *search, const struct mark *mark)
+{
+	return queue_push(&search->queue, VOCAB_PIECE_MAX - mark->size, mark->start, mark->size,
+			  mark->token);
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const uint32_t left = ((const struct mark *)a)->start;
+	const uint32_t right = ((const struct mark *)b)->start;
+	return left < right ? -1 : left > right;
+}
+
+/* Takes a candidate if nothing longer stands in its way. What is taken is at least as long, so it
+ * overlaps at one end if at all. Where only the far end is taken, a shorter token may fit. */
+static bool settle(struct search *search, struct mark mark)
+{
+	uint8_t *taken = search->taken.data + (mark.start - search->base);
+	if (taken[0])
+		return true;
+	if (!taken[mark.size - 1]) {
+		memset(taken, 1, mark.size);
+		buf_append(search->out, &mark, sizeof(mark));
+		return !search->out->failed;
+	}
+	uint32_t room = 1;
+	while (!taken[room])
+		room++;
+	const struct mark shorter = longest(search, mark.start, room);
+	return shorter.size == 0 || queue_mark(search, &shorter);
+}
+
+static struct mark pop_mark(struct search *search)
+{
+	const struct queue_entry best = queue_pop(&search->queue);
+	return (struct mark){ .start = (uint32_t)best.key, .size = best.size, .token = best.token };
+}
+
+/* Decides among the queued candidates, which overlap and end before `end`. */
+static bool settle_cluster(struct search *search, uint32_t end)
+{
+	if (search->queue.count == 1) { /* nothing overlaps it */
+		const struct mark mark = pop_mark(search);
+		buf_append(search->out, &mark, sizeof(mark));
+		return !search->out->failed;
+	}
+	const size_t before = search->out->size;
+	buf_clear(&search->taken);
+	if (!buf_extend(&search->taken, end - search->base))
+		return false;
+	memset(search->taken.data, 0, search->taken.size);
+	while (search->queue.count > 0) {
+		if (!settle(search, pop_mark(search)))
+			return false;
+	}
+	qsort(search->out->data + before, (search->out->size - before) / sizeof(struct mark),
+	      sizeof(struct mark), by_place);
+	return true;
+}
+
+/* Goes through the text cluster by cluster: candidates that overlap one another. */
+static bool search_all(struct search *search)
+{
+	uint32_t end = 0; /* of the cluster so far */
+	for (uint32_t i = 0; i < search->size; i++) {
+		if (search->specials->first[search->text[i]] == NO_NODE)
+			continue;
+		const struct mark mark = longest(search, i, search->size - i);
+		if (mark.size == 0)
+			continue;
+		if (i >= end) {
+			if (search->queue.count > 0 && !settle_cluster(search, end))
+				return false;
+			search->base = i;
+		}
+		if (!queue_mark(search, &mark))
+			return false;
+		if (i + mark.size > end)
+			end = i + mark.size;
+	}
+	return search->queue.count == 0 || settle_cluster(search, end);
+}
+
+bool specials_find(const struct specials *specials, const uint8_t *text, uint32_t size,
+		   bool control, struct buf *out)
+{
+	struct search search = {
+		.specials = specials, .text = text, .size = size, .control = control, .out = out
+	};
+	queue_init(&search.queue);
+	buf_init(&search.taken);
+	const bool ok = search_all(&search);
+	queue_finish(&search.queue);
+	buf_finish(&search.taken);
+	return ok;
+}

@@ -1,0 +1,44 @@
+/* ask.h: what a client asked for: the JSON of a completion or a chat, checked and made a session's
+ * request. Pure: the same body gives the same request.
+ *
+ * Defaults are OpenAI's. Fields that are known but not supported are refused by name when they ask
+ * for something; unknown ones are ignored. Beyond OpenAI's: top_k, min_p, repeat_penalty,
+ * repeat_last_n, ignore_eos, special (read special tokens in a completion's prompt; default true),
+ * return_tokens (each piece of the answer carries its token ids).
+ *
+ * Chats are written in ChatML until the templates of model files are evaluated. */
+#ifndef DAEMON_ASK_H
+#define DAEMON_ASK_H
+
+#include "base/buf.h"
+#include "base/fail.h"
+#include "daemon/session.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ASK_STOPS_MAX 4 /* of a client; OpenAI's limit */
+#define ASK_MODEL_BYTES 256
+
+enum ask_kind { ASK_COMPLETION, ASK_CHAT };
+
+struct ask {
+	enum ask_kind kind;
+	struct session_request request; /* its pointers lead into this struct and its body */
+	bool stream;
+	bool include_usage;
+	bool return_tokens;
+	json_t *body;     /* owned */
+	struct buf text;  /* a chat in ChatML */
+	uint32_t *tokens; /* owned */
+	const char *stops[ASK_STOPS_MAX + 1]; /* the client's, then ChatML's own */
+};
+
+/* Takes `body`, an object. `random` seeds a request that names no seed. On failure `*param` is the
+ * name of the field, or NULL. Always to be followed by ask_finish. */
+int ask_init(struct ask *ask, enum ask_kind kind, json_t *body, uint64_t random,
+	     const char **param, struct fail *fail);
+void ask_finish(struct ask *ask);
+
+#endif

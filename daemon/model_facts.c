@@ -1,0 +1,78 @@
+#include "daemon/model_facts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char rope_freqs[] = "rope_freqs.weight";
+
+static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights)
+{
+	uint32_t i = 0;
+	while (i < unit->n_types && unit->types[i].type != type)
+		i++;
+	if (i == MODEL_TYPES_MAX)
+		return; /* a layer has seven matrices: this many types cannot be */
+	unit->types[i].type = type;
+	unit->types[i].weights += weights;
+	if (i == unit->n_types)
+		unit->n_types++;
+}
+
+static void add_tensor(struct unit_facts *unit, const struct gguf_tensor *tensor)
+{
+	unit->bytes += tensor->bytes;
+	if (tensor->dims[1] > 1) /* norms and biases cost no product */
+		add_weights(unit, tensor->type, tensor->dims[0] * tensor->dims[1]);
+}
+
+static void read_unit(const struct model *model, enum unit_kind kind, uint32_t layer,
+		      struct unit_facts *unit)
+{
+	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
+	const uint32_t count = model_unit_tensors(model, kind, layer, tensors);
+	for (uint32_t i = 0; i < count; i++)
+		if (kind == UNIT_OUTPUT || strcmp(tensors[i]->name, rope_freqs) != 0)
+			add_tensor(unit, tensors[i]);
+}
+
+void model_facts_read(const struct model *model, struct model_facts *facts)
+{
+	const struct model_shape *shape = model_shape(model);
+	memset(facts, 0, sizeof(*facts));
+	snprintf(facts->family, sizeof(facts->family), "%s", shape->family);
+	facts->file_bytes = gguf_file_size(model_gguf(model));
+	facts->metadata_bytes = gguf_data_offset(model_gguf(model));
+	facts->n_layers = shape->n_layers;
+	facts->n_embd = shape->n_embd;
+	facts->n_vocab = shape->n_vocab;
+	facts->context_max = shape->context_max;
+	facts->tied = shape->tied;
+	read_unit(model, UNIT_EMBEDDING, 0, &facts->embedding);
+	read_unit(model, UNIT_OUTPUT, 0, &facts->output);
+	if (shape->tied) /* the product with the embedding table is the output's work */
+		add_weights(&facts->output, facts->embedding.types[0].type,
+			    facts->embedding.types[0].weights);
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		read_unit(model, UNIT_LAYER, i, &facts->layers[i]);
+		facts->kv_bytes[i] = model_kv_bytes(model, i);
+	}
+}
+
+static void mark_unit(const struct model *model, enum unit_kind kind, uint32_t layer, int32_t unit,
+		      int32_t *units)
+{
+	const struct gguf_tensor *first = gguf_tensor_at(model_gguf(model), 0);
+	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
+	const uint32_t count = model_unit_tensors(model, kind, layer, tensors);
+	for (uint32_t i = 0; i < count; i++)
+		units[tensors[i] - first] =
+			strcmp(tensors[i]->name, rope_freqs) ? unit : TENSOR_UNIT_EVERY;
+}
+
+void model_facts_units(const struct model *model, int32_t *units)
+{
+	mark_unit(model, UNIT_EMBEDDING, 0, TENSOR_UNIT_EMBEDDING, units);
+	mark_unit(model, UNIT_OUTPUT, 0, TENSOR_UNIT_OUTPUT, units);
+	for (uint32_t i = 0; i < model_shape(model)->n_layers; i++)
+		mark_unit(model, UNIT_LAYER, i, (int32_t)i, units);
+}

@@ -1,0 +1,289 @@
+/* Attention: variants give the bits of the C reference; rows at once, one by one, or in tiles that
+ * are joined later give the same; the reference agrees with float64; what a row does not see may
+ * hold anything. */
+#include "sample.h"
+
+#include "base/half.h"
+#include "compute/cpu/kernels.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PAGES 12
+
+struct shape {
+	uint32_t head_k, head_v, n_q, n_kv, window, n_rows, position;
+};
+
+/* A cache of n_kv heads, of which the last is under test. */
+struct example {
+	struct attention attention;
+	uint16_t *pages[PAGES];
+	uint32_t n_rows, position;
+	size_t q_stride, out_stride;
+	float *q, *out, *expected;
+	size_t n_results;
+};
+
+static struct example example_make(uint64_t *state, struct shape s)
+{
+	const size_t page_elements = (size_t)ATTENTION_TILE * s.n_kv * (s.head_k + s.head_v);
+	struct example e = { .n_rows = s.n_rows, .position = s.position };
+	e.attention = (struct attention){
+		.head_k = s.head_k,
+		.head_v = s.head_v,
+		.n_q = s.n_q,
+		.window = s.window,
+		.scale = 1.0f / sqrtf((float)s.head_k),
+		.pages = (const uint16_t *const *)e.pages,
+		.key_offset = (size_t)(s.n_kv - 1) * ATTENTION_TILE * s.head_k,
+		.key_stride = s.head_k,
+		.value_offset = (size_t)s.n_kv * ATTENTION_TILE * s.head_k +
+				(size_t)(s.n_kv - 1) * s.head_v,
+		.value_stride = (size_t)s.n_kv * s.head_v,
+	};
+	const uint32_t last = s.position + s.n_rows - 1;
+	for (uint32_t t = 0; t <= last / ATTENTION_TILE; t++) {
+		e.pages[t] = sample_alloc(page_elements * sizeof(uint16_t));
+		for (size_t i = 0; i < page_elements; i++)
+			e.pages[t][i] = f32_to_f16(sample_uniform(state, -2.0f, 2.0f));
+	}
+	e.q_stride = (size_t)s.n_q * s.head_k + 5;
+	e.out_stride = (size_t)s.n_q * s.head_v + 3;
+	e.q = sample_alloc(e.q_stride * s.n_rows * sizeof(float));
+	sample_floats(state, e.q, e.q_stride * s.n_rows, -3.0f, 3.0f);
+	e.n_results = e.out_stride * s.n_rows;
+	e.out = sample_alloc(e.n_results * sizeof(float));
+	e.expected = sample_alloc(e.n_results * sizeof(float));
+	return e;
+}
+
+static void example_free(struct example *e)
+{
+	for (int t = 0; t < PAGES; t++)
+		free(e->pages[t]);
+	free(e->q);
+	free(e->out);
+	free(e->expected);
+}
+
+/* A struct that moved must point at its own pages. */
+static void run(const struct kernels *kernels, struct example *e, float *out)
+{
+	e->attention.pages = (const uint16_t *const *)e->pages;
+	kernels->attention_rows(&e->attention, e->q, e->q_stride, e->n_rows, e->position, out,
+				e->out_stride);
+}
+
+static void expect_equal(const struct example *e, const char *what)
+{
+	const size_t at = sample_difference(e->out, e->expected, e->n_results);
+	if (at != e->n_results)
+		fail_msg("%s: width %u/%u, %u heads, window %u, %u rows from %u: float %zu is %a, not %a",
+			 what, e->attention.head_k, e->attention.head_v, e->attention.n_q,
+			 e->attention.window, e->n_rows, e->position, at, (double)e->out[at],
+			 (double)e->expected[at]);
+}
+
+static const struct shape shapes[] = {
+	{ 64, 64, 1, 1, 0, 1, 0 },	{ 64, 64, 4, 2, 0, 1, 63 },   { 64, 64, 4, 2, 0, 1, 64 },
+	{ 256, 256, 4, 1, 0, 1, 300 },	{ 256, 256, 4, 1, 100, 1, 300 }, { 128, 128, 5, 1, 0, 70, 0 },
+	{ 64, 64, 8, 2, 64, 130, 37 },	{ 80, 80, 3, 1, 20, 90, 200 }, { 8, 16, 2, 1, 1, 66, 5 },
+	{ 128, 64, 7, 1, 0, 33, 500 },	{ 512, 512, 2, 1, 0, 3, 150 }, { 24, 8, 40, 1, 65, 9, 120 },
+	{ 64, 72, 33, 1, 0, 2, 190 },
+};
+
+static const struct kernels *c_kernels, *fast;
+
+static void variants_equal_c(void **unused)
+{
+	uint64_t state = 21;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct example e = example_make(&state, shapes[i]);
+		run(c_kernels, &e, e.expected);
+		run(fast, &e, e.out);
+		expect_equal(&e, fast->name);
+		example_free(&e);
+	}
+}
+
+static void random_shapes(void **unused)
+{
+	uint64_t state = 22;
+	for (int i = 0; i < 60; i++) {
+		struct shape s = {
+			.head_k = 8 * (1 + (uint32_t)(sample_random(&state) % 12)),
+			.head_v = 8 * (1 + (uint32_t)(sample_random(&state) % 12)),
+			.n_q = 1 + (uint32_t)(sample_random(&state) % 9),
+			.n_kv = 1 + (uint32_t)(sample_random(&state) % 3),
+			.window = (uint32_t)(sample_random(&state) % 200),
+			.n_rows = 1 + (uint32_t)(sample_random(&state) % 100),
+			.position = (uint32_t)(sample_random(&state) % 400),
+		};
+		if (i % 2)
+			s.window = 0;
+		struct example e = example_make(&state, s);
+		run(c_kernels, &e, e.expected);
+		run(fast, &e, e.out);
+		expect_equal(&e, fast->name);
+		example_free(&e);
+	}
+}
+
+static void one_row_at_a_time(const struct kernels *kernels, struct example *e)
+{
+	for (uint32_t r = 0; r < e->n_rows; r++)
+		kernels->attention_rows(&e->attention, e->q + r * e->q_stride, e->q_stride, 1,
+					e->position + r, e->out + r * e->out_stride, e->out_stride);
+}
+
+static void in_tiles(const struct kernels *kernels, struct example *e)
+{
+	const size_t floats = attention_partial_floats(&e->attention);
+	float *partials = sample_alloc(floats * PAGES * sizeof(float));
+	for (uint32_t r = 0; r < e->n_rows; r++) {
+		uint32_t first, end;
+		attention_tiles(&e->attention, e->position + r, &first, &end);
+		for (uint32_t tile = end; tile-- > first;)
+			kernels->attention_tile(&e->attention, e->q + r * e->q_stride,
+						e->position + r, tile,
+						partials + (tile - first) * floats);
+		kernels->attention_join(&e->attention, partials, end - first,
+					e->out + r * e->out_stride);
+	}
+	free(partials);
+}
+
+static void splits_change_nothing(void **unused)
+{
+	uint64_t state = 23;
+	const struct kernels *both[] = { c_kernels, fast };
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct example e = example_make(&state, shapes[i]);
+		run(c_kernels, &e, e.expected);
+		for (int k = 0; k < 2; k++) {
+			memset(e.out, 0, e.n_results * sizeof(float));
+			one_row_at_a_time(both[k], &e);
+			expect_equal(&e, "row by row");
+			memset(e.out, 0, e.n_results * sizeof(float));
+			in_tiles(both[k], &e);
+			expect_equal(&e, "tile by tile");
+		}
+		example_free(&e);
+	}
+}
+
+/* Positions that are not written yet, or no longer seen, may hold NaN; pages that nobody sees may
+ * be missing. */
+static void what_is_not_seen_does_not_matter(void **unused)
+{
+	uint64_t state = 24;
+	const struct shape s = { 64, 64, 3, 1, 70, 20, 150 };
+	struct example e = example_make(&state, s);
+	run(c_kernels, &e, e.expected);
+	for (uint32_t p = 0; p < 3 * ATTENTION_TILE; p++) {
+		if (p + s.window > s.position && p < s.position + s.n_rows)
+			continue;
+		uint16_t *page = e.pages[p / ATTENTION_TILE];
+		const size_t j = p % ATTENTION_TILE;
+		memset(page + e.attention.key_offset + j * e.attention.key_stride, 0xff, 128);
+		memset(page + e.attention.value_offset + j * e.attention.value_stride, 0xff, 128);
+	}
+	free(e.pages[0]);
+	e.pages[0] = NULL;
+	run(c_kernels, &e, e.out);
+	expect_equal(&e, "c");
+	run(fast, &e, e.out);
+	expect_equal(&e, fast->name);
+	for (size_t i = 0; i < 64; i++)
+		assert_true(isfinite(e.out[i]));
+	example_free(&e);
+}
+
+/* Zero queries (every weight equal), huge scores, infinities and NaN among the keys. */
+static void odd_values(void **unused)
+{
+	uint64_t state = 25;
+	const struct shape s = { 64, 64, 2, 1, 0, 80, 60 };
+	struct example e = example_make(&state, s);
+	memset(e.q, 0, e.q_stride * sizeof(float));
+	for (uint32_t i = 0; i < 64; i++)
+		e.q[e.q_stride + i] *= 1e30f;
+	e.q[2 * e.q_stride] = NAN;
+	e.pages[1][e.attention.key_offset + 20 * e.attention.key_stride] = 0x7c00;
+	e.pages[1][e.attention.value_offset + 25 * e.attention.value_stride] = 0x7e01;
+	run(c_kernels, &e, e.expected);
+	run(fast, &e, e.out);
+	expect_equal(&e, fast->name);
+	double mean = 0;
+	for (uint32_t p = 0; p <= s.position; p++)
+		mean += (double)f16_to_f32(e.pages[0][e.attention.value_offset + p * 64]) / 61;
+	assert_true(fabs((double)e.out[0] - mean) < 1e-6);
+	assert_true(isnan(e.out[2 * e.out_stride]));
+	example_free(&e);
+}
+
+static void one_float64(const struct example *e, uint32_t row, uint32_t head, double *out)
+{
+	const struct attention *a = &e->attention;
+	const uint32_t position = e->position + row;
+	const uint32_t first = a->window && position >= a->window ? position - a->window + 1 : 0;
+	const float *q = e->q + row * e->q_stride + head * a->head_k;
+	double sum = 0;
+	memset(out, 0, a->head_v * sizeof(double));
+	for (uint32_t p = first; p <= position; p++) {
+		const uint16_t *page = e->pages[p / ATTENTION_TILE];
+		const uint16_t *key = page + a->key_offset + p % ATTENTION_TILE * a->key_stride;
+		const uint16_t *value =
+			page + a->value_offset + p % ATTENTION_TILE * a->value_stride;
+		double score = 0;
+		for (uint32_t i = 0; i < a->head_k; i++)
+			score += (double)q[i] * (double)f16_to_f32(key[i]);
+		const double weight = exp(score * (double)a->scale);
+		sum += weight;
+		for (uint32_t i = 0; i < a->head_v; i++)
+			out[i] += weight * (double)f16_to_f32(value[i]);
+	}
+	for (uint32_t i = 0; i < a->head_v; i++)
+		out[i] /= sum;
+}
+
+static void c_agrees_with_float64(void **unused)
+{
+	uint64_t state = 26;
+	double expected[ATTENTION_WIDTH_MAX];
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct example e = example_make(&state, shapes[i]);
+		run(c_kernels, &e, e.out);
+		for (uint32_t r = 0; r < e.n_rows; r += 7) {
+			for (uint32_t h = 0; h < e.attention.n_q; h++) {
+				const float *out = e.out + r * e.out_stride + h * e.attention.head_v;
+				one_float64(&e, r, h, expected);
+				for (uint32_t v = 0; v < e.attention.head_v; v++)
+					assert_true(fabs((double)out[v] - expected[v]) < 1e-5);
+			}
+		}
+		example_free(&e);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(variants_equal_c),
+		cmocka_unit_test(random_shapes),
+		cmocka_unit_test(splits_change_nothing),
+		cmocka_unit_test(what_is_not_seen_does_not_matter),
+		cmocka_unit_test(odd_values),
+		cmocka_unit_test(c_agrees_with_float64),
+	};
+	kernels_prepare_thread();
+	c_kernels = kernels_select("c", NULL);
+	fast = kernels_select(NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

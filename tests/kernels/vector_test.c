@@ -1,0 +1,328 @@
+/* The small steps between products: variants give the bits of the C reference, which agrees with
+ * float64; conversions of the processor are those of base/half.h. */
+#include "sample.h"
+
+#include "base/half.h"
+#include "compute/cpu/kernels.h"
+#include "compute/cpu/rope.h"
+#include "compute/cpu/rows.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct kernels *c_kernels, *fast;
+
+/* Widths with every remainder of the vectors. */
+static const uint32_t widths[] = { 1, 2, 7, 8, 9, 31, 32, 33, 64, 100, 255, 640, 2049, 4096 };
+#define WIDTHS (sizeof(widths) / sizeof(widths[0]))
+#define WIDEST 4096
+
+struct buffers {
+	float *x, *y, *a, *b;
+};
+
+static struct buffers buffers_make(uint64_t *state)
+{
+	struct buffers s = { sample_alloc(WIDEST * 4), sample_alloc(WIDEST * 4),
+			     sample_alloc(WIDEST * 4), sample_alloc(WIDEST * 4) };
+	sample_floats(state, s.x, WIDEST, -8.0f, 8.0f);
+	sample_floats(state, s.y, WIDEST, -2.0f, 2.0f);
+	return s;
+}
+
+static void buffers_free(struct buffers *s)
+{
+	free(s->x);
+	free(s->y);
+	free(s->a);
+	free(s->b);
+}
+
+static void expect_equal(const struct buffers *s, uint32_t n, const char *what)
+{
+	const size_t at = sample_difference(s->a, s->b, n);
+	if (at != n)
+		fail_msg("%s of %u: float %zu is %a, not %a", what, n, at, (double)s->b[at],
+			 (double)s->a[at]);
+}
+
+static void rms_norm(void **unused)
+{
+	uint64_t state = 31;
+	struct buffers s = buffers_make(&state);
+	for (size_t w = 0; w < WIDTHS; w++) {
+		const uint32_t n = widths[w];
+		double sum = 0;
+		for (uint32_t i = 0; i < n; i++)
+			sum += (double)s.x[i] * (double)s.x[i];
+		c_kernels->rms_norm(s.a, s.x, s.y, n, 1e-6f);
+		fast->rms_norm(s.b, s.x, s.y, n, 1e-6f);
+		expect_equal(&s, n, "rms_norm");
+		for (uint32_t i = 0; i < n; i++) {
+			const double expected =
+				(double)s.x[i] / sqrt(sum / n + 1e-6) * (double)s.y[i];
+			assert_true(fabs((double)s.a[i] - expected) <= 1e-6 * fabs(expected));
+		}
+		memcpy(s.b, s.x, n * sizeof(float));
+		fast->rms_norm(s.b, s.b, s.y, n, 1e-6f);
+		expect_equal(&s, n, "rms_norm in place");
+	}
+	buffers_free(&s);
+}
+
+static double gate(enum activation_kind kind, double x)
+{
+	if (kind == ACTIVATION_SILU)
+		return x / (1 + exp(-x));
+	return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static void activate(void **unused)
+{
+	uint64_t state = 32;
+	struct buffers s = buffers_make(&state);
+	static const float odd[] = { 0.0f,     -0.0f,  1e-40f, -1e-40f,	 88.0f,	  -88.0f, 200.0f,
+				     -200.0f,  1e20f,  -1e20f, INFINITY, -1e38f,  NAN,	  -104.0f,
+				     -103.5f, 3.4e38f };
+	memcpy(s.x + 100, odd, sizeof(odd));
+	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_GELU_TANH; kind++) {
+		for (size_t w = 0; w < WIDTHS; w++) {
+			memcpy(s.a, s.x, WIDEST * sizeof(float));
+			memcpy(s.b, s.x, WIDEST * sizeof(float));
+			c_kernels->activate(kind, s.a, s.y, widths[w]);
+			fast->activate(kind, s.b, s.y, widths[w]);
+			expect_equal(&s, WIDEST, "activate");
+		}
+		for (uint32_t i = 120; i < WIDEST; i++) {
+			const double expected = gate(kind, (double)s.x[i]) * (double)s.y[i];
+			/* The tails of gelu are differences of large numbers in the test too. */
+			assert_true(fabs((double)s.a[i] - expected) <=
+				    4e-6 * fabs(expected) + 1e-7);
+		}
+		assert_true(fabsf(s.a[107]) < 1e-30f); /* of -200 */
+	}
+	buffers_free(&s);
+}
+
+static void rope(void **unused)
+{
+	uint64_t state = 33;
+	struct buffers s = buffers_make(&state);
+	static const uint32_t rotations[] = { 2, 6, 16, 64, 128, 200, 256 };
+	static const uint32_t positions[] = { 0, 1, 31, 4095, 131071 };
+	double turns[128];
+	float table[256];
+	for (size_t r = 0; r < 7; r++) {
+		const uint32_t n_rot = rotations[r], width = 256;
+		rope_turns(turns, n_rot, 1e4f, 0.125f, NULL);
+		for (size_t p = 0; p < 5; p++) {
+			rope_table(table, turns, n_rot, positions[p]);
+			for (int pairing = ROPE_ADJACENT; pairing <= ROPE_HALVES; pairing++) {
+				memcpy(s.a, s.x, WIDEST * sizeof(float));
+				memcpy(s.b, s.x, WIDEST * sizeof(float));
+				c_kernels->rope(s.a, 3, width, n_rot, pairing, table);
+				fast->rope(s.b, 3, width, n_rot, pairing, table);
+				expect_equal(&s, WIDEST, "rope");
+				const uint32_t i = n_rot / 2 - 1;
+				const uint32_t at = pairing == ROPE_HALVES ? i : 2 * i;
+				const uint32_t to = pairing == ROPE_HALVES ? i + n_rot / 2 : at + 1;
+				const double angle = (double)positions[p] * 0.125 *
+						     pow(1e4, -2.0 * i / n_rot);
+				const double x = (double)s.x[at], y = (double)s.x[to];
+				assert_true(fabs(x * cos(angle) - y * sin(angle) -
+						 (double)s.a[at]) < 2e-6);
+				assert_true(fabs(x * sin(angle) + y * cos(angle) -
+						 (double)s.a[to]) < 2e-6);
+			}
+		}
+	}
+	buffers_free(&s);
+}
+
+static void rope_factors_divide_the_angle(void **unused)
+{
+	static const float factors[4] = { 1.0f, 2.0f, 4.0f, 8.0f };
+	double plain[4], divided[4];
+	rope_turns(plain, 8, 5e5f, 1.0f, NULL);
+	rope_turns(divided, 8, 5e5f, 1.0f, factors);
+	assert_true(plain[0] == 1.0);
+	for (int i = 0; i < 4; i++) {
+		assert_true(fabs(plain[i] - pow(5e5, -2.0 * i / 8)) < 1e-14);
+		assert_true(divided[i] * (double)factors[i] == plain[i]);
+	}
+}
+
+static void add_and_scale(void **unused)
+{
+	uint64_t state = 34;
+	struct buffers s = buffers_make(&state);
+	for (size_t w = 0; w < WIDTHS; w++) {
+		memcpy(s.a, s.x, WIDEST * sizeof(float));
+		memcpy(s.b, s.x, WIDEST * sizeof(float));
+		c_kernels->add(s.a, s.y, widths[w]);
+		fast->add(s.b, s.y, widths[w]);
+		assert_true(s.a[0] == s.x[0] + s.y[0]);
+		c_kernels->scale(s.a, 25.298f, widths[w]);
+		fast->scale(s.b, 25.298f, widths[w]);
+		expect_equal(&s, WIDEST, "add and scale");
+	}
+	buffers_free(&s);
+}
+
+/* The parts of a row, without the padding between them. */
+static void expect_same_row(enum row_format format, uint32_t n, const uint8_t *a, const uint8_t *b)
+{
+	const uint32_t blocks = n / row_block(format);
+	const size_t scales = row_scale_offset(n), sums = row_sum_offset(format, n);
+	assert_memory_equal(a, b, n);
+	assert_int_equal(sample_difference((const float *)(const void *)(a + scales),
+					   (const float *)(const void *)(b + scales), blocks),
+			 blocks);
+	assert_memory_equal(a + sums, b + sums, n / row_sum_width(format) * 2);
+	if (format == ROW_I8X256)
+		assert_memory_equal(a + row_wide_sum_offset(n), b + row_wide_sum_offset(n), n / 16);
+}
+
+/* Every value is within half a step, sums are right, no -128. */
+static void expect_close(enum row_format format, const float *x, uint32_t n, const uint8_t *row)
+{
+	const int8_t *q = (const int8_t *)row;
+	const float *scales = (const void *)(row + row_scale_offset(n));
+	const int16_t *sums = (const void *)(row + row_sum_offset(format, n));
+	const uint32_t width = row_sum_width(format);
+	for (uint32_t i = 0; i < n; i++) {
+		const double scale = (double)scales[i / row_block(format)];
+		assert_true(fabs((double)q[i] * scale - (double)x[i]) <= scale * 0.50001);
+		assert_true(q[i] > -128);
+	}
+	for (uint32_t i = 0; i < n; i += width) {
+		int sum = 0;
+		for (uint32_t j = 0; j < width; j++)
+			sum += q[i + j];
+		assert_int_equal(sums[i / width], sum);
+	}
+}
+
+static void quantize(void **unused)
+{
+	uint64_t state = 35;
+	struct buffers s = buffers_make(&state);
+	memset(s.x + 512, 0, 256 * sizeof(float));
+	for (int i = 768; i < 1024; i++)
+		s.x[i] *= 0x1p-130f;
+	for (int i = 1024; i < 1280; i++) /* halves: ties go to even */
+		s.x[i] = (float)(i - 1152) - 0.5f;
+	s.x[1024] = 127.0f;
+	for (int format = ROW_I8X32; format <= ROW_I8X256; format++) {
+		uint8_t *a = sample_alloc(row_bytes(format, WIDEST));
+		uint8_t *b = sample_alloc(row_bytes(format, WIDEST));
+		for (uint32_t n = 256; n <= WIDEST; n += 1280) {
+			c_kernels->quantize_row(format, s.x, n, a);
+			fast->quantize_row(format, s.x, n, b);
+			expect_same_row(format, n, a, b);
+			if (n <= 512)
+				expect_close(format, s.x, n, a);
+		}
+		free(a);
+		free(b);
+	}
+	buffers_free(&s);
+}
+
+static void quantize_odd_values(void **unused)
+{
+	static const float odd[] = { NAN, INFINITY, -INFINITY, 3.4e38f, 1e-38f, -1e-44f, -0.0f };
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		for (int format = ROW_I8X32; format <= ROW_I8X256; format++) {
+			float x[256] = { 0 };
+			uint8_t *a = sample_alloc(row_bytes(format, 256));
+			uint8_t *b = sample_alloc(row_bytes(format, 256));
+			x[37] = odd[i];
+			c_kernels->quantize_row(format, x, 256, a);
+			fast->quantize_row(format, x, 256, b);
+			expect_same_row(format, 256, a, b);
+			const float *scales = (const void *)(a + row_scale_offset(256));
+			const float scale = scales[37 / row_block(format)];
+			assert_true(isfinite(odd[i]) ? isfinite(scale) : isnan(scale));
+			free(a);
+			free(b);
+		}
+	}
+}
+
+/* Every exponent, sign and rounding case; all four billion floats were tried once by hand. */
+static void to_f16(void **unused)
+{
+	uint64_t state = 36;
+	float x[256];
+	uint16_t a[256], b[256];
+	for (uint32_t high = 0; high < 0x10000; high++) {
+		for (uint32_t i = 0; i < 256; i++) {
+			const uint32_t low = i < 8 ? i * 0x1000 + (i & 1) : (uint32_t)sample_random(&state);
+			x[i] = half_bits_to_f32(high << 16 | (low & 0xffff));
+		}
+		c_kernels->to_f16(a, x, 251);
+		fast->to_f16(b, x, 251);
+		for (uint32_t i = 0; i < 251; i++) {
+			const bool both_nan = (a[i] & 0x7fff) > 0x7c00 && (b[i] & 0x7fff) > 0x7c00;
+			if (a[i] != b[i] && !both_nan)
+				fail_msg("%a becomes %04x, not %04x", (double)x[i], b[i], a[i]);
+		}
+	}
+}
+
+/* F16 weights pass through the processor's conversion: a product with one gives each of them. */
+static void from_f16(void **unused)
+{
+	uint8_t *weights = sample_alloc(0x10000 * 2);
+	float *row = sample_alloc(64), *a = sample_alloc(0x10000 * 4), *b = sample_alloc(0x10000 * 4);
+	for (uint32_t i = 0; i < 0x10000; i++) {
+		weights[2 * i] = (uint8_t)i;
+		weights[2 * i + 1] = (uint8_t)(i >> 8);
+	}
+	row[0] = 1.0f;
+	struct matmul product = { .type = TENSOR_F16,
+				  .n_in = 8,
+				  .n_out = 0x10000 / 8,
+				  .n_rows = 1,
+				  .weights = weights,
+				  .rows = (const uint8_t *)row,
+				  .out_stride = 0x10000 / 8 };
+	for (int c = 0; c < 8; c++) {
+		memset(row, 0, 64);
+		row[c] = 1.0f;
+		product.out = a;
+		c_kernels->matmul(&product, 0, product.n_out);
+		product.out = b;
+		fast->matmul(&product, 0, product.n_out);
+		assert_int_equal(sample_difference(a, b, product.n_out), product.n_out);
+	}
+	free(weights);
+	free(row);
+	free(a);
+	free(b);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rms_norm),
+		cmocka_unit_test(activate),
+		cmocka_unit_test(rope),
+		cmocka_unit_test(rope_factors_divide_the_angle),
+		cmocka_unit_test(add_and_scale),
+		cmocka_unit_test(quantize),
+		cmocka_unit_test(quantize_odd_values),
+		cmocka_unit_test(to_f16),
+		cmocka_unit_test(from_f16),
+	};
+	kernels_prepare_thread();
+	c_kernels = kernels_select("c", NULL);
+	fast = kernels_select(NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
