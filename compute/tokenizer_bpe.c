@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MERGES_MAX  (4u << 20)
-#define PROBES_MAX  512u /* see vocab.c */
-#define GGUF_STRING 8u
+#define MERGES_MAX (4u << 20)
+#define PROBES_MAX 512u /* see vocab.c */
 
 /* ---- the merges ---- */
 

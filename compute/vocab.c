@@ -130,19 +130,15 @@ static int index_token(struct vocab *vocab, uint32_t token, struct fail *fail)
 
 /* ---- reading the file's arrays ---- */
 
-#define GGUF_INT32   5u
-#define GGUF_FLOAT32 6u
-#define GGUF_STRING  8u
-
 static int find_array(const struct gguf *gguf, const char *key, uint32_t count,
 		      struct gguf_array *array, struct fail *fail)
 {
 	if (!gguf_array(gguf, key, array))
 		return 0;
-	if (array->type != GGUF_INT32 && array->type != GGUF_FLOAT32)
+	if (array->type != GGUF_I32 && array->type != GGUF_F32)
 		return fail_set(fail, FAIL_INVALID, "%s has elements of type %u, not numbers", key,
 				array->type);
-	if (array->count != count)
+	if (array->count < count)
 		return fail_set(fail, FAIL_INVALID, "%s has %llu entries for %u tokens", key,
 				(unsigned long long)array->count, count);
 	return 1;
@@ -158,7 +154,7 @@ static int read_kinds(struct vocab *vocab, const struct gguf *gguf, struct fail 
 		memset(vocab->kinds, TOKEN_NORMAL, vocab->count);
 		return 0;
 	}
-	if (array.type != GGUF_INT32)
+	if (array.type != GGUF_I32)
 		return fail_set(fail, FAIL_INVALID, "tokenizer.ggml.token_type is not integers");
 	for (uint32_t i = 0; i < vocab->count; i++) {
 		const uint32_t kind = load_u32le(array.bytes + 4 * (size_t)i);
@@ -187,7 +183,7 @@ static int read_ranks(struct vocab *vocab, const struct gguf *gguf, struct fail 
 		if (found) {
 			const uint32_t bits = load_u32le(array.bytes + 4 * (size_t)i);
 			memcpy(&score, &bits, sizeof(score));
-			if (array.type == GGUF_INT32)
+			if (array.type == GGUF_I32)
 				score = (float)(int32_t)bits;
 		}
 		if (isnan(score))
