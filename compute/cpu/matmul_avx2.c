@@ -170,34 +170,39 @@ FORCE_INLINE int group_width(uint32_t type)
 
 /* ---- few rows: unpack and multiply at once ---- */
 
+/* 64 columns of a 256-block. */
+FORCE_INLINE void direct_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
+			    const struct inputs *in, int rows, uint32_t block, __m256i *products)
+{
+	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 4 : 2;
+	__m256i w[16];
+	unpack_64(type, octet, head, part, w);
+	UNROLL
+	for (int g = 0; g < groups; g++) {
+		const int column = group_column(type, part, g);
+		const __m256i scale = scale_twice(type, head->scale, column / width);
+		UNROLL
+		for (int r = 0; r < rows; r++) {
+			const uint8_t *x = input_row(in, r) + 256 * (size_t)block + column;
+			products[r] = _mm256_add_epi32(
+				products[r], group_products(type, w + g * width / 4, x, scale));
+		}
+	}
+}
+
 FORCE_INLINE void direct_256(uint32_t type, struct octet octet, const struct inputs *in, int rows,
 			     uint32_t block, __m256 *sums)
 {
-	const int width = group_width(type);
 	struct k_head head;
 	__m256i products[DIRECT_MAX], pairs[8];
 	unpack_head(type, octet, &head);
 	UNROLL
 	for (int r = 0; r < rows; r++)
 		products[r] = _mm256_setzero_si256();
-	UNROLL
-	for (int part = 0; part < 4; part++) {
-		__m256i w[16];
-		unpack_64(type, octet, &head, part, w);
-		UNROLL
-		for (int g = 0; g < 64 / width; g++) {
-			const int column = group_column(type, part, g);
-			const __m256i scale = scale_twice(type, head.scale, column / width);
-			UNROLL
-			for (int r = 0; r < rows; r++)
-				products[r] = _mm256_add_epi32(
-					products[r],
-					group_products(type, w + g * width / 4,
-						       input_row(in, r) + 256 * (size_t)block +
-							       column,
-						       scale));
-		}
-	}
+	direct_64(type, octet, &head, 0, in, rows, block, products);
+	direct_64(type, octet, &head, 1, in, rows, block, products);
+	direct_64(type, octet, &head, 2, in, rows, block, products);
+	direct_64(type, octet, &head, 3, in, rows, block, products);
 	make_pairs(type, &head, pairs);
 	UNROLL
 	for (int r = 0; r < rows; r++)
@@ -289,22 +294,28 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct i
 
 /* ---- many rows: unpack a panel, then multiply it with all of them ---- */
 
+FORCE_INLINE void fill_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
+			  struct panel *panel)
+{
+	const int vectors = group_width(type) / 4;
+	__m256i w[16];
+	unpack_64(type, octet, head, part, w);
+	UNROLL
+	for (int i = 0; i < 16; i++)
+		panel->w[group_column(type, part, i / vectors) / 4 + i % vectors] = w[i];
+}
+
 FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *panel)
 {
-	const int width = group_width(type);
+	const int groups = type == TENSOR_Q6_K ? 16 : 8;
 	struct k_head head;
 	unpack_head(type, octet, &head);
-	for (int part = 0; part < 4; part++) {
-		__m256i w[16];
-		unpack_64(type, octet, &head, part, w);
-		UNROLL
-		for (int i = 0; i < 16; i++) {
-			const int column = group_column(type, part, i / (width / 4));
-			panel->w[column / 4 + i % (width / 4)] = w[i];
-		}
-	}
+	fill_64(type, octet, &head, 0, panel);
+	fill_64(type, octet, &head, 1, panel);
+	fill_64(type, octet, &head, 2, panel);
+	fill_64(type, octet, &head, 3, panel);
 	UNROLL
-	for (int j = 0; j < 256 / width; j++)
+	for (int j = 0; j < groups; j++)
 		panel->twice[j] = scale_twice(type, head.scale, j);
 	make_pairs(type, &head, panel->pair);
 	panel->d[0] = head.d;
@@ -315,12 +326,12 @@ FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *pane
 FORCE_INLINE void multiply_256(uint32_t type, const struct panel *panel, const struct inputs *in,
 			       int rows, uint32_t block, __m256 *sums)
 {
-	const int width = group_width(type);
+	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 16 : 8;
 	__m256i products[TILE];
 	UNROLL
 	for (int r = 0; r < rows; r++)
 		products[r] = _mm256_setzero_si256();
-	for (int g = 0; g < 256 / width; g++)
+	for (int g = 0; g < groups; g++)
 		UNROLL
 		for (int r = 0; r < rows; r++)
 			products[r] = _mm256_add_epi32(
