@@ -19,8 +19,10 @@
 #   sh packaging/lan.sh sweep                 as down, for all whose maker is no longer alive
 #
 # To use it from a shell script, source it with LAN_SOURCED=1: each verb is then a function lan_VERB.
-# LAN_ID names a home: "primad-lan-PID-START" of the process that owns it (default: the calling shell), so
-# that what a killed test left behind can be told from what is in use. Needs root.
+# LAN_ID names a home: "primad-lan-PID-START" of the process that owns it (default: the calling shell),
+# so that what a killed test left behind can be told from what is in use; an owner of several adds ".1",
+# ".2". For a command in the background, `lan_enter HOST primad CMD ARGS &` keeps $! the command's own
+# process id. Needs root.
 
 LAN_PACKAGES="avahi-daemon dbus iproute2 tcpdump util-linux procps"
 
@@ -349,6 +351,7 @@ lan_sweep() {
 		[ -f "$lan_found" ] || continue
 		lan_stale=$(basename "$(dirname "$lan_found")")
 		lan_owner=${lan_stale#primad-lan-}
+		lan_owner=${lan_owner%.*}
 		[ "$(lan_start_of "${lan_owner%-*}")" = "${lan_owner#*-}" ] ||
 			(
 				LAN_ID=$lan_stale
