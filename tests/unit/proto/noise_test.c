@@ -119,7 +119,7 @@ static void read_line(struct vector *vector, const char *key, const char *first,
 		{ "resp_ephemeral", &vector->resp_ephemeral },
 	};
 	if (strcmp(key, "name") == 0) {
-		snprintf(vector->name, sizeof(vector->name), "%s", first);
+		snprintf(vector->name, sizeof(vector->name), "%.63s", first);
 		return;
 	}
 	if (strcmp(key, "message") == 0) {

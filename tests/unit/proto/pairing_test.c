@@ -213,7 +213,7 @@ static void every_changed_bit_breaks_it(void **state)
 	begin(run, "482913");
 	assert_int_equal(play(run), PAIRING_DONE);
 	const int bits = run->travelled;
-	for (run->flip = 0; run->flip < bits; run->flip += 7) {
+	for (run->flip = 0; run->flip < bits; run->flip += 23) {
 		run->window.left = 3;
 		begin(run, "482913");
 		assert_true(play(run) < 0);
