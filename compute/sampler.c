@@ -117,12 +117,13 @@ static float largest(const float *logits, uint32_t n)
 	return lanes[0];
 }
 
+/* The value is there. */
 static uint32_t first_of(const float *logits, uint32_t n, float value)
 {
 	uint32_t i = 0;
-	while (i < n && logits[i] != value)
+	while (i + 1 < n && logits[i] != value)
 		i++;
-	return i < n ? i : 0;
+	return i;
 }
 
 /* ---- candidates ---- */
@@ -341,7 +342,9 @@ uint32_t sampler_pick(const struct sampler_config *config, float *logits, uint32
 {
 	penalize(config, logits, n_vocab, history, n_history, scratch);
 	const float top = largest(logits, n_vocab);
-	if (config->temperature == 0.0f || isinf(top))
+	if (top == -INFINITY)
+		return 0;
+	if (config->temperature == 0.0f || top == INFINITY)
 		return first_of(logits, n_vocab, top);
 	struct candidates candidates = {
 		.count = n_vocab, .ids = scratch, .values = logits, .keys = scratch + n_vocab
