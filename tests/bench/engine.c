@@ -1,0 +1,149 @@
+/* engine: tokens per second of one device on a GGUF model: a prompt in one go, then generation one
+ * token at a time from an empty context (the two figures of llama-bench, pp and tg).
+ *
+ *   bench_engine [-t THREADS] [-k c|avx2] [-p PROMPT] [-n GENERATE] [-r ROUNDS] MODEL
+ *
+ * The best and the middle round are printed: other load makes rounds slower, never faster. */
+#include "base/clock.h"
+#include "compute/compute.h"
+#include "tests/tools/drive.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX 100u
+
+struct options {
+	uint32_t threads, prompt, generate, rounds;
+	const char *cpu, *path;
+};
+
+struct bench {
+	struct options options;
+	const struct model_shape *shape;
+	struct slice *slice;
+	struct work_row *rows; /* [prompt or 1] */
+	float *hidden, *logits;
+};
+
+static bool parse(struct options *options, int argc, char **argv)
+{
+	int option;
+	*options = (struct options){ .prompt = 512, .generate = 64, .rounds = 5 };
+	while ((option = getopt(argc, argv, "t:k:p:n:r:")) != -1) {
+		const uint32_t number = optarg ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
+		switch (option) {
+		case 't': options->threads = number; break;
+		case 'k': options->cpu = optarg; break;
+		case 'p': options->prompt = number; break;
+		case 'n': options->generate = number; break;
+		case 'r': options->rounds = number; break;
+		default: return false;
+		}
+	}
+	if (argc - optind != 1 || options->rounds == 0 || options->rounds > ROUNDS_MAX)
+		return false;
+	options->path = argv[optind];
+	return true;
+}
+
+/* Rows at [position, position + n), logits of the last one. */
+static bool pass(struct bench *bench, uint32_t position, uint32_t n_rows)
+{
+	for (uint32_t i = 0; i < n_rows; i++)
+		bench->rows[i] = (struct work_row){
+			.position = position + i,
+			.token = (position + i) * 7919 % bench->shape->n_vocab,
+			.want = i + 1 == n_rows,
+		};
+	return !drive_embed(bench->slice, bench->rows, n_rows, bench->hidden) &&
+	       !drive_layers(bench->slice, 0, bench->shape->n_layers, bench->rows, n_rows,
+			     bench->hidden) &&
+	       !drive_output(bench->slice, bench->rows, n_rows, bench->hidden, bench->logits);
+}
+
+/* Seconds for n tokens, `rows` at a time, on an empty sequence; negative when refused. */
+static double measure(struct bench *bench, uint32_t n, uint32_t rows)
+{
+	if (drive_sequence(bench->slice, WORK_OPEN, 0, 0, 0))
+		return -1;
+	const int64_t begin_us = clock_us();
+	for (uint32_t at = 0; at < n; at += rows)
+		if (!pass(bench, at, rows))
+			return -1;
+	const int64_t end_us = clock_us();
+	drive_sequence(bench->slice, WORK_DROP, 0, 0, 0);
+	return (double)(end_us - begin_us) / 1e6;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bool report(struct bench *bench, const char *name, uint32_t n, uint32_t rows)
+{
+	double seconds[ROUNDS_MAX];
+	if (n == 0)
+		return true;
+	for (uint32_t i = 0; i < bench->options.rounds; i++) {
+		seconds[i] = measure(bench, n, rows);
+		if (seconds[i] <= 0)
+			return false;
+	}
+	qsort(seconds, bench->options.rounds, sizeof(double), by_size);
+	printf("%s%-5u %8.2f tokens/s at best, %8.2f in the middle\n", name, n, n / seconds[0],
+	       n / seconds[bench->options.rounds / 2]);
+	return true;
+}
+
+static bool run(struct bench *bench, struct backend *backend, const struct model *model,
+		struct fail *fail)
+{
+	const uint32_t n = bench->options.prompt > bench->options.generate
+				   ? bench->options.prompt
+				   : bench->options.generate;
+	bench->shape = model_shape(model);
+	bench->rows = calloc(n + 1, sizeof(*bench->rows));
+	bench->hidden = calloc((size_t)(n + 1) * bench->shape->n_embd, sizeof(float));
+	bench->logits = calloc(bench->shape->n_vocab, sizeof(float));
+	bench->slice = drive_whole(backend, model, n + 1, n + 1, fail);
+	if (!bench->slice || !bench->rows || !bench->hidden || !bench->logits)
+		return false;
+	printf("%s, %s\n", bench->options.path, backend_name(backend));
+	fail_set(fail, FAIL_INVALID, "the engine refused the work");
+	return measure(bench, 1, 1) > 0 && /* warm */
+	       report(bench, "pp", bench->options.prompt, bench->options.prompt) &&
+	       report(bench, "tg", bench->options.generate, 1);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench = { 0 };
+	struct fail fail = { .text = "no memory" };
+	struct account account;
+	if (!parse(&bench.options, argc, argv)) {
+		fputs("usage: bench_engine [-t THREADS] [-k c|avx2] [-p PROMPT] [-n GENERATE] "
+		      "[-r ROUNDS] MODEL\n",
+		      stderr);
+		return 2;
+	}
+	account_init(&account, UINT64_MAX);
+	const struct backend_config config = {
+		.threads = bench.options.threads, .account = &account, .cpu = bench.options.cpu
+	};
+	struct model *model = model_open(bench.options.path, &fail);
+	struct backend *backend = model ? backend_cpu_create(&config, &fail) : NULL;
+	const bool good = backend && run(&bench, backend, model, &fail);
+	if (!good)
+		fprintf(stderr, "%s\n", fail.text);
+	slice_destroy(bench.slice);
+	backend_destroy(backend);
+	model_close(model);
+	free(bench.rows);
+	free(bench.hidden);
+	free(bench.logits);
+	return good ? 0 : 1;
+}
