@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define STREAM_MOST (5u << 18)
+#define STREAM_MOST (4u << 20)
 
 static void seal(struct noise_cipher *cipher, uint8_t type, uint8_t flags, uint16_t body,
 		 struct buf *stream)

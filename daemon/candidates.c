@@ -1,0 +1,60 @@
+#include "daemon/candidates.h"
+
+#include <stdlib.h>
+
+struct candidates {
+	struct profile profiles[PLAN_DEVICES_MAX];
+};
+
+struct candidates *candidates_create(void)
+{
+	return calloc(1, sizeof(struct candidates));
+}
+
+void candidates_destroy(struct candidates *candidates)
+{
+	free(candidates);
+}
+
+static bool read_profile(struct profile *profile, const struct peers *peers,
+			 const struct device_id *id)
+{
+	const struct fact *fact = gossip_get(peers_gossip(peers), id, FACT_PROFILE, 0);
+	return fact && profile_decode(profile, fact->bytes, fact->size, NULL) == 0 &&
+	       device_id_equal(&profile->device, id);
+}
+
+static const char *barred(const struct peers *peers, const struct member *member,
+			  const struct profile *profile)
+{
+	const enum liveness liveness =
+		membership_liveness(peers_membership(peers), &member->keys.id);
+	if (liveness != LIVENESS_ALIVE)
+		return "it does not answer at the moment";
+	if (member->role == ROLE_CLIENT)
+		return "it only asks (role client)";
+	if (profile->power == POWER_BATTERY && !profile->battery_use_allowed)
+		return "it runs on battery";
+	return NULL;
+}
+
+uint32_t candidates_gather(struct candidates *candidates, const struct home *home,
+			   const struct peers *peers, const struct profile *own,
+			   struct plan_candidate out[PLAN_DEVICES_MAX])
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < roster_count(home->roster) && n < PLAN_DEVICES_MAX; i++) {
+		const struct member *member = roster_at(home->roster, i);
+		if (device_id_equal(&member->keys.id, home_self(home))) {
+			if (own)
+				out[n++] = (struct plan_candidate){ .profile = own };
+			continue;
+		}
+		struct profile *profile = &candidates->profiles[n];
+		if (!read_profile(profile, peers, &member->keys.id))
+			continue; /* nothing is known of it yet */
+		out[n++] = (struct plan_candidate){ .profile = profile,
+						    .barred = barred(peers, member, profile) };
+	}
+	return n;
+}

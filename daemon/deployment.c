@@ -1,0 +1,800 @@
+#include "daemon/deployment.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/part.h"
+#include "daemon/seat.h"
+#include "proto/deadlines.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WANT_AGAIN_MS 1000 /* a want that is not fulfilled is repeated so often */
+
+struct part_view {
+	enum part_state state;
+	uint64_t done, total;
+};
+
+struct deployment {
+	struct deployment_config config;
+	struct deployment_services services;
+	struct election election;
+	struct commit *commit;
+	struct part *part;
+	uv_timer_t *timer;  /* election, commit */
+	uv_timer_t *replan; /* planner: a plan is to be made soon */
+	uv_timer_t *again;  /* asker: the want is repeated */
+	/* the newest plan known here, and how its parts are */
+	struct plan plan;
+	bool has_plan, healthy;
+	struct part_view views[PLAN_DEVICES_MAX];
+	struct fail failure; /* of the last attempt, for those who want */
+	/* what is wanted: by our sessions, and as planner by anybody */
+	bool wanting;
+	struct model_id wanted;
+	bool planning;
+	struct model_id to_plan;
+	bool pinned; /* by a person: kept in new plans of this model while it can be */
+	struct plan_pin pin;
+	struct model_id pinned_model;
+	struct device_id silent[PLAN_DEVICES_MAX]; /* did not promise: not in the next plan */
+	uint32_t n_silent;
+	uint32_t running; /* requests at the head of the present plan */
+	struct message message; /* sending */
+	struct plan made;       /* planning */
+	bool stopping;
+};
+
+static const struct device_id *self_id(const struct deployment *deployment)
+{
+	return home_self(deployment->config.home);
+}
+
+static bool is_planner(const struct deployment *deployment)
+{
+	return election_is_self(&deployment->election);
+}
+
+static void changed(struct deployment *deployment)
+{
+	deployment->services.changed(deployment->services.context);
+}
+
+static void arm_timer(struct deployment *deployment);
+static void step_commit(struct deployment *deployment, const struct commit_event *event);
+
+/* ---- the plan known here ---- */
+
+static void mark_busy(struct deployment *deployment, bool busy)
+{
+	if (!deployment->has_plan)
+		return;
+	for (uint16_t i = 0; i < deployment->plan.n_devices; i++)
+		if (commit_participates(&deployment->plan, &deployment->plan.devices[i].id))
+			peers_busy(deployment->config.peers, &deployment->plan.devices[i].id, busy);
+}
+
+static void adopt_plan(struct deployment *deployment, const struct plan *plan)
+{
+	if (deployment->has_plan && epoch_compare(&plan->epoch, &deployment->plan.epoch) == 0)
+		return;
+	mark_busy(deployment, false);
+	deployment->plan = *plan;
+	deployment->has_plan = true;
+	deployment->healthy = true;
+	deployment->running = 0;
+	deployment->failure.code = FAIL_NONE;
+	memset(deployment->views, 0, sizeof(deployment->views));
+	log_info("deployment", "plan epoch=%llu devices=%u rounds=%u token_ms=%.2f",
+		 (unsigned long long)plan->epoch.counter, plan->n_devices, plan->rounds,
+		 plan->token_s * 1e3);
+	changed(deployment);
+}
+
+static void tell_part(struct deployment *deployment, enum part_state state, uint64_t done,
+		      uint64_t total, const struct fail *why)
+{
+	struct message *message = &deployment->message;
+	message->type = MESSAGE_PART_STATE;
+	message->part_state = (struct message_part_state){ .epoch = deployment->plan.epoch,
+							   .state = (uint8_t)state,
+							   .done_bytes = done,
+							   .total_bytes = total };
+	if (why)
+		snprintf(message->part_state.reason, sizeof(message->part_state.reason), "%.*s",
+			 (int)sizeof(message->part_state.reason) - 1, why->text);
+	peers_broadcast(deployment->config.peers, message);
+}
+
+/* ---- losing a plan ---- */
+
+static void plan_soon(struct deployment *deployment, const struct model_id *model,
+		      uint64_t wait_ms);
+
+/* The plan cannot go on. Everybody frees what belongs to it; the planner makes a new one. */
+static void lose_plan(struct deployment *deployment, const struct device_id *device,
+		      const struct fail *why)
+{
+	if (!deployment->has_plan || !deployment->healthy)
+		return;
+	const bool takes_part = commit_participates(&deployment->plan, self_id(deployment));
+	log_warn("deployment", "plan lost epoch=%llu reason=\"%s\"",
+		 (unsigned long long)deployment->plan.epoch.counter, why->text);
+	deployment->healthy = false;
+	deployment->failure = *why;
+	deployment->running = 0;
+	mark_busy(deployment, false);
+	if (takes_part) {
+		tell_part(deployment, PART_FAILED, 0, 0, why);
+		part_end(deployment->part, why, device, NULL, NULL);
+	}
+	const struct commit_event event = { .kind = COMMIT_DROP };
+	step_commit(deployment, &event);
+	if (is_planner(deployment))
+		plan_soon(deployment, &deployment->plan.model, REPLAN_PAUSE_MS);
+	changed(deployment);
+}
+
+/* ---- planning ---- */
+
+void deployment_options(const struct deployment *deployment, struct plan_options *options,
+			const struct model_facts *facts)
+{
+	plan_options_init(options, facts);
+	if (deployment->config.context_positions)
+		options->context = deployment->config.context_positions;
+	if (options->context > facts->context_max)
+		options->context = facts->context_max;
+	options->epoch = commit_next_epoch(deployment->commit);
+}
+
+static uint32_t gather(struct deployment *deployment, struct plan_candidate *candidates)
+{
+	const uint32_t n = deployment->services.candidates(deployment->services.context, candidates);
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < deployment->n_silent; j++)
+			if (device_id_equal(&candidates[i].profile->device, &deployment->silent[j]))
+				candidates[i].barred = "it did not answer when the plan was agreed";
+	return n;
+}
+
+int deployment_try(struct deployment *deployment, const struct model_id *model,
+		   const struct plan_pin *pin, uint32_t context, bool commit,
+		   struct plan *plan, struct fail *fail)
+{
+	struct plan_candidate candidates[PLAN_DEVICES_MAX];
+	const struct model_facts *facts = deployment->services.facts(deployment->services.context,
+								     model);
+	if (!facts)
+		return fail_set(fail, FAIL_NOT_FOUND, "this model is not known in the home");
+	if (commit && !is_planner(deployment))
+		return fail_set(fail, FAIL_DENIED,
+				"another device plans for this home: commit a pinned plan there");
+	struct plan_options *options = calloc(1, sizeof(*options));
+	if (!options)
+		return fail_set(fail, FAIL_MEMORY, "no memory to plan");
+	deployment_options(deployment, options, facts);
+	if (context)
+		options->context = context;
+	if (pin)
+		options->pin = *pin;
+	const uint32_t n = gather(deployment, candidates);
+	const int result = plan_make(plan, candidates, n, facts, options, fail);
+	free(options);
+	if (result == 0 && commit) {
+		deployment->pinned = pin != NULL;
+		deployment->pinned_model = *model;
+		if (pin)
+			deployment->pin = *pin;
+		const struct commit_event event = { .kind = COMMIT_PROPOSE, .plan = plan };
+		step_commit(deployment, &event);
+	}
+	return result;
+}
+
+/* The answer to a want that cannot be fulfilled: a failed part of epoch 0. */
+static void refuse_want(struct deployment *deployment, const struct fail *why)
+{
+	struct message *message = &deployment->message;
+	deployment->failure = *why;
+	message->type = MESSAGE_PART_STATE;
+	message->part_state = (struct message_part_state){ .state = PART_FAILED };
+	snprintf(message->part_state.reason, sizeof(message->part_state.reason), "%.*s",
+		 (int)sizeof(message->part_state.reason) - 1, why->text);
+	peers_broadcast(deployment->config.peers, message);
+	changed(deployment);
+}
+
+static bool serves(const struct deployment *deployment, const struct model_id *model)
+{
+	return deployment->has_plan && deployment->healthy &&
+	       model_id_equal(&deployment->plan.model, model);
+}
+
+static int make_plan(struct deployment *deployment, struct fail *why)
+{
+	const struct model_id *model = &deployment->to_plan;
+	if (deployment->pinned && model_id_equal(model, &deployment->pinned_model)) {
+		const struct plan_pin pin = deployment->pin;
+		if (deployment_try(deployment, model, &pin, 0, true, &deployment->made,
+				   why) == 0)
+			return 0;
+		log_warn("deployment", "the pinned plan cannot be kept reason=\"%s\"", why->text);
+	}
+	return deployment_try(deployment, model, NULL, 0, true, &deployment->made, why);
+}
+
+static void plan_now(struct deployment *deployment)
+{
+	struct fail why;
+	if (!deployment->planning || !is_planner(deployment) || deployment->stopping)
+		return;
+	if (commit_proposing(deployment->commit)) {
+		plan_soon(deployment, &deployment->to_plan, 200);
+		return;
+	}
+	if (deployment->has_plan && deployment->healthy && deployment->running > 0) {
+		plan_soon(deployment, &deployment->to_plan, 250); /* running answers end first */
+		return;
+	}
+	deployment->planning = false;
+	if (serves(deployment, &deployment->to_plan) && deployment->n_silent == 0)
+		return;
+	if (make_plan(deployment, &why) != 0) {
+		log_warn("deployment", "no plan reason=\"%s\"", why.text);
+		refuse_want(deployment, &why);
+	}
+	deployment->n_silent = 0;
+}
+
+static void on_replan(uv_timer_t *timer)
+{
+	plan_now(timer->data);
+}
+
+static void plan_soon(struct deployment *deployment, const struct model_id *model, uint64_t wait_ms)
+{
+	deployment->planning = true;
+	deployment->to_plan = *model;
+	uv_timer_start(deployment->replan, on_replan, wait_ms, 0);
+}
+
+/* ---- commit ---- */
+
+static void send_plan(struct deployment *deployment, const struct device_id *to,
+		      const struct plan *plan)
+{
+	deployment->message.type = MESSAGE_PREPARE;
+	deployment->message.prepare.plan = *plan;
+	peers_send(deployment->config.peers, to, &deployment->message);
+}
+
+static void send_commit(struct deployment *deployment, const struct device_id *to,
+			const struct epoch *epoch)
+{
+	deployment->message.type = MESSAGE_COMMIT;
+	deployment->message.commit.epoch = *epoch;
+	peers_send(deployment->config.peers, to, &deployment->message);
+}
+
+static void inform_spectators(struct deployment *deployment, const struct plan *plan)
+{
+	const struct roster *roster = deployment->config.home->roster;
+	for (uint32_t i = 0; i < roster_count(roster); i++) {
+		const struct device_id *id = &roster_at(roster, i)->keys.id;
+		if (device_id_equal(id, self_id(deployment)) || commit_participates(plan, id))
+			continue;
+		send_plan(deployment, id, plan);
+		send_commit(deployment, id, &plan->epoch);
+	}
+}
+
+static void persist(struct deployment *deployment, const struct commit_action *action)
+{
+	struct fail why;
+	struct home *home = deployment->config.home;
+	home->has_record = true;
+	home->record = action->record;
+	if (home_save_numbers(home, &why) != 0) {
+		log_error("deployment", "a promise could not be stored reason=\"%s\"", why.text);
+		return; /* nothing is promised that was not stored */
+	}
+	const struct commit_event event = { .kind = COMMIT_PERSISTED, .ticket = action->ticket };
+	step_commit(deployment, &event);
+}
+
+static void enter(struct deployment *deployment, const struct plan *plan)
+{
+	adopt_plan(deployment, plan);
+	const int self = plan_index_of(plan, self_id(deployment));
+	part_begin(deployment->part, &deployment->plan, (uint16_t)self);
+}
+
+static void leave(struct deployment *deployment)
+{
+	struct fail why;
+	fail_set(&why, FAIL_LOST, "the plan was replaced while this request ran; ask again");
+	part_end(deployment->part, &why, NULL, NULL, NULL);
+}
+
+static void carry_out(struct deployment *deployment, const struct commit_action *action,
+		      const struct commit_actions *actions)
+{
+	switch (action->kind) {
+	case COMMIT_DO_PERSIST:
+		persist(deployment, action);
+		break;
+	case COMMIT_DO_SEND_PREPARE:
+		send_plan(deployment, &action->to, action->plan);
+		break;
+	case COMMIT_DO_SEND_PROMISE:
+		deployment->message.type = MESSAGE_PROMISE;
+		deployment->message.promise = action->promise;
+		peers_send(deployment->config.peers, &action->to, &deployment->message);
+		break;
+	case COMMIT_DO_SEND_COMMIT:
+		send_commit(deployment, &action->to, &action->epoch);
+		break;
+	case COMMIT_DO_ENTER:
+		enter(deployment, action->plan);
+		break;
+	case COMMIT_DO_LEAVE:
+		leave(deployment);
+		break;
+	case COMMIT_DO_DECIDED:
+		adopt_plan(deployment, action->plan);
+		inform_spectators(deployment, &deployment->plan);
+		break;
+	case COMMIT_DO_REPLAN:
+		deployment->n_silent = actions->n_silent;
+		memcpy(deployment->silent, actions->silent, sizeof(deployment->silent));
+		plan_soon(deployment, &deployment->made.model, 0);
+		break;
+	case COMMIT_DO_OUTBID:
+		plan_soon(deployment, &deployment->made.model, 200 + randombytes_uniform(800));
+		break;
+	case COMMIT_DO_ASK:
+		if (deployment->wanting)
+			deployment_want(deployment, &deployment->wanted);
+		break;
+	}
+}
+
+/* Actions may bring about further events (persisted at once): each step works on a copy. */
+static void step_commit(struct deployment *deployment, const struct commit_event *event)
+{
+	struct commit_actions *actions = malloc(sizeof(*actions));
+	if (!actions)
+		abort();
+	commit_step(deployment->commit, event, clock_ms(), actions);
+	for (uint32_t i = 0; i < actions->n; i++)
+		carry_out(deployment, &actions->items[i], actions);
+	free(actions);
+	const struct plan *known = commit_known(deployment->commit);
+	if (known && (!deployment->has_plan ||
+		      epoch_compare(&known->epoch, &deployment->plan.epoch) > 0))
+		adopt_plan(deployment, known);
+	arm_timer(deployment);
+}
+
+/* ---- election ---- */
+
+static void planner_changed(struct deployment *deployment)
+{
+	const struct device_id *planner = election_planner(&deployment->election);
+	char text[ID_TEXT_BYTES];
+	log_info("deployment", "planner=%s%s", id_text(planner->bytes, text),
+		 is_planner(deployment) ? " (this device)" : "");
+	peers_tell(deployment->config.peers, FACT_PLANNER, 0, planner->bytes, ID_BYTES);
+	if (deployment->wanting)
+		deployment_want(deployment, &deployment->wanted);
+	changed(deployment);
+}
+
+static void follow_seat(struct deployment *deployment, bool seat_changed)
+{
+	if (seat_changed)
+		planner_changed(deployment);
+	arm_timer(deployment);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct deployment *deployment = timer->data;
+	const struct commit_event commit_tick = { .kind = COMMIT_TICK };
+	if (clock_ms() >= election_deadline_ms(&deployment->election))
+		follow_seat(deployment, seat_tick(&deployment->election));
+	if (clock_ms() >= commit_deadline_ms(deployment->commit))
+		step_commit(deployment, &commit_tick);
+	arm_timer(deployment);
+}
+
+static void arm_timer(struct deployment *deployment)
+{
+	const int64_t a = election_deadline_ms(&deployment->election);
+	const int64_t b = commit_deadline_ms(deployment->commit);
+	const int64_t next = a < b ? a : b;
+	if (deployment->stopping)
+		return;
+	if (next == INT64_MAX) {
+		uv_timer_stop(deployment->timer);
+		return;
+	}
+	const int64_t wait = next - clock_ms();
+	uv_timer_start(deployment->timer, on_timer, wait > 0 ? (uint64_t)wait : 0, 0);
+}
+
+const struct device_id *deployment_planner(const struct deployment *deployment)
+{
+	return election_planner(&deployment->election);
+}
+
+void deployment_members(struct deployment *deployment)
+{
+	struct device_id gone[PLAN_DEVICES_MAX];
+	uint32_t n_gone;
+	follow_seat(deployment, seat_members(&deployment->election,
+					     deployment->config.home->roster, gone, &n_gone));
+	for (uint32_t i = 0; i < n_gone; i++)
+		deployment_liveness(deployment, &gone[i], LIVENESS_LEFT);
+}
+
+void deployment_stated(struct deployment *deployment, const struct device_id *from,
+		       const struct device_id *planner)
+{
+	follow_seat(deployment, seat_stated(&deployment->election, from, planner));
+}
+
+/* ---- devices come and go ---- */
+
+static const char *name_in_plan(const struct deployment *deployment, const struct device_id *id)
+{
+	return deployment->plan.devices[plan_index_of(&deployment->plan, id)].name;
+}
+
+static void lose_device(struct deployment *deployment, const struct device_id *id,
+			const char *what)
+{
+	struct fail why;
+	const struct commit_event gone = { .kind = COMMIT_GONE, .from = *id };
+	step_commit(deployment, &gone);
+	if (!deployment->has_plan || !commit_participates(&deployment->plan, id))
+		return;
+	fail_set(&why, FAIL_LOST, "the device %s %s while it held a part of the model; ask again",
+		 name_in_plan(deployment, id), what);
+	lose_plan(deployment, id, &why);
+}
+
+static void tell_newcomer(struct deployment *deployment, const struct device_id *id)
+{
+	const int self = plan_index_of(&deployment->plan, self_id(deployment));
+	if (!deployment->has_plan || !deployment->healthy || self < 0 ||
+	    !commit_participates(&deployment->plan, self_id(deployment)))
+		return;
+	struct message *message = &deployment->message;
+	message->type = MESSAGE_PART_STATE;
+	message->part_state = (struct message_part_state){
+		deployment->plan.epoch, (uint8_t)deployment->views[self].state
+	};
+	peers_send(deployment->config.peers, id, message);
+}
+
+void deployment_liveness(struct deployment *deployment, const struct device_id *id,
+			 enum liveness to)
+{
+	follow_seat(deployment, seat_liveness(&deployment->election, id, to));
+	if (to == LIVENESS_LOST)
+		lose_device(deployment, id, "was lost");
+	else if (to == LIVENESS_LEFT)
+		lose_device(deployment, id, "left");
+	else if (to == LIVENESS_ALIVE)
+		tell_newcomer(deployment, id);
+}
+
+void deployment_returned(struct deployment *deployment, const struct device_id *id)
+{
+	lose_device(deployment, id, "restarted");
+}
+
+void deployment_broken(struct deployment *deployment, const struct epoch *epoch,
+		       const struct device_id *device, const struct fail *why)
+{
+	const struct epoch promised = commit_promised(deployment->commit);
+	if (!deployment->has_plan || epoch_compare(&deployment->plan.epoch, epoch) != 0)
+		return;
+	if (epoch_compare(&promised, epoch) > 0)
+		return; /* a newer plan takes its place: the old ring is being taken down */
+	lose_plan(deployment, device, why);
+}
+
+void deployment_connected(struct deployment *deployment, const struct epoch *epoch)
+{
+	part_connected(deployment->part, epoch);
+}
+
+void deployment_load(struct deployment *deployment, uint32_t running)
+{
+	if ((deployment->running > 0) != (running > 0))
+		mark_busy(deployment, running > 0);
+	deployment->running = running;
+}
+
+/* ---- parts ---- */
+
+static void on_part_state(void *context, enum part_state state, uint64_t done, uint64_t total,
+			  const struct fail *why)
+{
+	struct deployment *deployment = context;
+	const int self = plan_index_of(&deployment->plan, self_id(deployment));
+	if (self < 0)
+		return;
+	deployment->views[self] = (struct part_view){ state, done, total };
+	if (state == PART_FAILED) {
+		struct fail named;
+		fail_set(&named, why->code, "%s: %.300s", deployment->plan.devices[self].name,
+			 why->text);
+		lose_plan(deployment, self_id(deployment), &named);
+		return;
+	}
+	tell_part(deployment, state, done, total, why);
+	changed(deployment);
+}
+
+static void take_part_state(struct deployment *deployment, const struct device_id *from,
+			    const struct message_part_state *state)
+{
+	struct fail why;
+	if (state->epoch.counter == 0 && state->state == PART_FAILED) {
+		fail_set(&deployment->failure, FAIL_MEMORY, "%s", state->reason);
+		changed(deployment);
+		return;
+	}
+	if (!deployment->has_plan || epoch_compare(&state->epoch, &deployment->plan.epoch) != 0)
+		return;
+	const int index = plan_index_of(&deployment->plan, from);
+	if (index < 0)
+		return;
+	deployment->views[index] = (struct part_view){ (enum part_state)state->state,
+						       state->done_bytes, state->total_bytes };
+	if (state->state == PART_FAILED) {
+		fail_set(&why, FAIL_LOST, "%s", state->reason);
+		lose_plan(deployment, from, &why);
+	}
+	changed(deployment);
+}
+
+enum part_state deployment_part(const struct deployment *deployment, uint16_t device,
+				uint64_t *done, uint64_t *total)
+{
+	const struct part_view *view = &deployment->views[device];
+	if (done)
+		*done = view->done;
+	if (total)
+		*total = view->total;
+	return view->state;
+}
+
+/* ---- wanting ---- */
+
+static void on_again(uv_timer_t *timer)
+{
+	struct deployment *deployment = timer->data;
+	if (deployment->wanting && deployment_state(deployment, &deployment->wanted, NULL, NULL,
+						    NULL) != DEPLOYMENT_READY)
+		deployment_want(deployment, &deployment->wanted);
+}
+
+void deployment_want(struct deployment *deployment, const struct model_id *model)
+{
+	if (!deployment->wanting || !model_id_equal(&deployment->wanted, model))
+		deployment->failure.code = FAIL_NONE;
+	deployment->wanting = true;
+	deployment->wanted = *model;
+	uv_timer_start(deployment->again, on_again, WANT_AGAIN_MS, 0);
+	if (serves(deployment, model))
+		return;
+	if (is_planner(deployment)) {
+		if (!deployment->planning)
+			plan_soon(deployment, model, 0);
+		return;
+	}
+	deployment->message.type = MESSAGE_DEPLOY;
+	deployment->message.deploy =
+		(struct message_deploy){ *model, deployment->config.context_positions, false };
+	peers_send(deployment->config.peers, deployment_planner(deployment), &deployment->message);
+}
+
+static void take_deploy(struct deployment *deployment, const struct device_id *from,
+			const struct message_deploy *deploy)
+{
+	if (!is_planner(deployment))
+		return;
+	if (serves(deployment, &deploy->model)) { /* it has not heard of the plan yet */
+		send_plan(deployment, from, &deployment->plan);
+		send_commit(deployment, from, &deployment->plan.epoch);
+		tell_newcomer(deployment, from);
+	} else if (!deployment->planning) {
+		plan_soon(deployment, &deploy->model, 0);
+	}
+}
+
+static enum deployment_state state_of_parts(const struct deployment *deployment, uint64_t *done,
+					    uint64_t *total)
+{
+	enum deployment_state state = DEPLOYMENT_READY;
+	const struct plan *plan = &deployment->plan;
+	for (uint16_t i = 0; i < plan->n_devices; i++) {
+		const struct part_view *view = &deployment->views[i];
+		if (!commit_participates(plan, &plan->devices[i].id))
+			continue;
+		if (done && total) {
+			*done += view->state == PART_READY ? view->total : view->done;
+			*total += view->total;
+		}
+		if (view->state == PART_FETCHING)
+			state = DEPLOYMENT_FETCHING;
+		else if (view->state == PART_LOADING && state == DEPLOYMENT_READY)
+			state = DEPLOYMENT_LOADING;
+	}
+	return state;
+}
+
+enum deployment_state deployment_state(const struct deployment *deployment,
+				       const struct model_id *model, uint64_t *done,
+				       uint64_t *total, struct fail *fail)
+{
+	if (done && total)
+		*done = *total = 0;
+	if (fail)
+		*fail = deployment->failure;
+	if (serves(deployment, model))
+		return state_of_parts(deployment, done, total);
+	return deployment->wanting && model_id_equal(&deployment->wanted, model)
+		       ? DEPLOYMENT_PLANNING
+		       : DEPLOYMENT_NONE;
+}
+
+const struct plan *deployment_plan(const struct deployment *deployment)
+{
+	return deployment->has_plan && deployment->healthy ? &deployment->plan : NULL;
+}
+
+struct epoch deployment_served(const struct deployment *deployment)
+{
+	return part_epoch(deployment->part);
+}
+
+struct epoch deployment_epoch(const struct deployment *deployment)
+{
+	const struct plan *live = commit_live(deployment->commit);
+	return live ? live->epoch : (struct epoch){ 0 };
+}
+
+/* ---- messages ---- */
+
+static void take_commit_message(struct deployment *deployment, const struct device_id *from,
+				const struct message *message)
+{
+	struct commit_event event = { .from = *from };
+	struct fail why;
+	if (message->type == MESSAGE_PREPARE) {
+		const struct model_facts *facts = deployment->services.facts(
+			deployment->services.context, &message->prepare.plan.model);
+		if (plan_check(&message->prepare.plan, facts ? facts->n_layers : 0, &why) != 0) {
+			log_warn("deployment", "a plan was refused reason=\"%s\"", why.text);
+			return;
+		}
+		event.kind = COMMIT_PREPARED;
+		event.plan = &message->prepare.plan;
+	} else if (message->type == MESSAGE_PROMISE) {
+		event.kind = COMMIT_PROMISED;
+		event.promise = &message->promise;
+	} else {
+		event.kind = COMMIT_COMMITTED;
+		event.epoch = message->commit.epoch;
+	}
+	step_commit(deployment, &event);
+}
+
+bool deployment_message(struct deployment *deployment, const struct device_id *from,
+			const struct message *message)
+{
+	const struct member *member = roster_find(deployment->config.home->roster, from);
+	switch (message->type) {
+	case MESSAGE_DEPLOY:
+		take_deploy(deployment, from, &message->deploy);
+		return true;
+	case MESSAGE_PREPARE:
+	case MESSAGE_PROMISE:
+	case MESSAGE_COMMIT:
+		if (member && member->role != ROLE_CLIENT)
+			take_commit_message(deployment, from, message);
+		return true;
+	case MESSAGE_PART_STATE:
+		take_part_state(deployment, from, &message->part_state);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void deployment_accept(struct deployment *deployment, uv_os_sock_t socket,
+		       const uint8_t preamble[PREAMBLE_BYTES])
+{
+	part_accept(deployment->part, socket, preamble);
+}
+
+/* ---- beginning and end ---- */
+
+static uv_timer_t *new_timer(uv_loop_t *loop, void *data)
+{
+	uv_timer_t *timer = calloc(1, sizeof(*timer));
+	if (timer) {
+		uv_timer_init(loop, timer);
+		timer->data = data;
+	}
+	return timer;
+}
+
+struct deployment *deployment_create(const struct deployment_config *config,
+				     const struct deployment_services *services, struct fail *fail)
+{
+	const struct part_events events = { .state = on_part_state };
+	struct deployment *deployment = calloc(1, sizeof(*deployment));
+	if (!deployment)
+		goto fail;
+	deployment->config = *config;
+	deployment->services = *services;
+	deployment->timer = new_timer(config->host->loop, deployment);
+	deployment->replan = new_timer(config->host->loop, deployment);
+	deployment->again = new_timer(config->host->loop, deployment);
+	deployment->commit = commit_create(home_self(config->home),
+					   config->home->has_record ? &config->home->record : NULL);
+	deployment->part = part_create(config, services, &events, deployment);
+	if (!deployment->timer || !deployment->replan || !deployment->again ||
+	    !deployment->commit || !deployment->part)
+		goto fail;
+	election_init(&deployment->election, home_self(config->home), clock_ms());
+	return deployment;
+fail:
+	fail_set(fail, FAIL_MEMORY, "no memory to begin");
+	deployment_destroy(deployment);
+	return NULL;
+}
+
+void deployment_stop(struct deployment *deployment, void (*stopped)(void *context), void *context)
+{
+	struct fail why;
+	fail_set(&why, FAIL_CANCELLED, "primad is stopping on the device that answers");
+	deployment->stopping = true;
+	uv_timer_stop(deployment->timer);
+	uv_timer_stop(deployment->replan);
+	uv_timer_stop(deployment->again);
+	part_end(deployment->part, &why, NULL, stopped, context);
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void close_timer(uv_timer_t *timer)
+{
+	if (timer)
+		uv_close((uv_handle_t *)timer, free_handle);
+}
+
+void deployment_destroy(struct deployment *deployment)
+{
+	if (!deployment)
+		return;
+	close_timer(deployment->timer);
+	close_timer(deployment->replan);
+	close_timer(deployment->again);
+	part_destroy(deployment->part);
+	commit_destroy(deployment->commit);
+	free(deployment);
+}

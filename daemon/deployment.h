@@ -1,0 +1,113 @@
+/* deployment.h: from "this model is wanted" to "the ring serves it": election, planning, commit,
+ * loading, connecting; and back when a device is lost. Loop thread only.
+ *
+ * A home serves one plan at a time: the epoch fence is per device. A request for another model waits
+ * until the running ones have ended, then a new plan replaces the old one. Who asks for a model is
+ * told when every part of its plan is ready, or why it never will be. */
+#ifndef DAEMON_DEPLOYMENT_H
+#define DAEMON_DEPLOYMENT_H
+
+#include "compute/compute.h"
+#include "daemon/home.h"
+#include "daemon/link.h"
+#include "daemon/peers.h"
+#include "daemon/ring.h"
+#include "planner/planner.h"
+#include "proto/facts.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct deployment;
+
+/* What of a model a part needs on this device. */
+struct units_wanted {
+	const struct layer_range *ranges;
+	uint32_t n_ranges;
+	bool head;
+};
+
+struct deployment_services {
+	const struct model_facts *(*facts)(void *context, const struct model_id *id);
+	/* The present candidates: profiles of live members that compute, ours among them, with why one
+	 * may not be used. At most PLAN_DEVICES_MAX; borrowed for the call. Gives their number. */
+	uint32_t (*candidates)(void *context, struct plan_candidate *candidates);
+	/* Makes the units present on this device; `done` once, from the loop, with the model's path.
+	 * A later call replaces an earlier one, whose `done` is not called. */
+	void (*fetch)(void *context, const struct model_id *id, const struct units_wanted *units,
+		      void (*progress)(void *context, uint64_t done, uint64_t total),
+		      void (*done)(void *context, const char *path, const struct fail *fail),
+		      void *done_context);
+	void (*fetch_cancel)(void *context);
+	/* Something that people see changed: states, plan, planner. */
+	void (*changed)(void *context);
+	void *context;
+};
+
+struct deployment_config {
+	const struct link_host *host;
+	struct home *home;
+	struct peers *peers;
+	struct ring *ring;
+	struct backend *backend;
+	uint32_t context_positions;
+};
+
+struct deployment *deployment_create(const struct deployment_config *config,
+				     const struct deployment_services *services, struct fail *fail);
+/* Stops what is served; `stopped` from the loop, then destroy. */
+void deployment_stop(struct deployment *deployment, void (*stopped)(void *context), void *context);
+void deployment_destroy(struct deployment *deployment); /* accepts NULL */
+
+/* ---- asked by sessions ---- */
+
+enum deployment_state { DEPLOYMENT_NONE, DEPLOYMENT_PLANNING, DEPLOYMENT_FETCHING,
+			DEPLOYMENT_LOADING, DEPLOYMENT_READY };
+
+/* Wants the model; repeated calls are cheap. While somebody wants, the planner is asked again. */
+void deployment_want(struct deployment *deployment, const struct model_id *model);
+/* Where it stands; when READY the plan is deployment_plan. done and total: bytes, over all parts.
+ * When the last attempt failed `fail` says why (code FAIL_NONE otherwise): ends with a new want. */
+enum deployment_state deployment_state(const struct deployment *deployment,
+				       const struct model_id *model, uint64_t *done,
+				       uint64_t *total, struct fail *fail);
+/* The newest committed plan known here, NULL: none. Borrowed until the loop's next turn. */
+const struct plan *deployment_plan(const struct deployment *deployment);
+enum part_state deployment_part(const struct deployment *deployment, uint16_t device,
+				uint64_t *done, uint64_t *total);
+const struct device_id *deployment_planner(const struct deployment *deployment);
+
+/* Plans without deploying; with `commit` the plan (pinned as the options say) replaces the present
+ * one: only the planner can, others are refused with a sentence that names it. */
+int deployment_try(struct deployment *deployment, const struct model_id *model,
+		   const struct plan_pin *pin, uint32_t context, bool commit,
+		   struct plan *plan, struct fail *fail);
+void deployment_options(const struct deployment *deployment, struct plan_options *options,
+			const struct model_facts *facts);
+
+/* ---- told by the node ---- */
+
+/* True when the message was a deployment's (DEPLOY, PREPARE, PROMISE, COMMIT, PART_STATE). */
+bool deployment_message(struct deployment *deployment, const struct device_id *from,
+			const struct message *message);
+void deployment_liveness(struct deployment *deployment, const struct device_id *id,
+			 enum liveness to);
+void deployment_returned(struct deployment *deployment, const struct device_id *id);
+void deployment_stated(struct deployment *deployment, const struct device_id *from,
+		       const struct device_id *planner);
+void deployment_members(struct deployment *deployment); /* roster or traits changed */
+void deployment_accept(struct deployment *deployment, uv_os_sock_t socket,
+		       const uint8_t preamble[PREAMBLE_BYTES]);
+/* Running requests at the head of the present plan, as gossip or our own ring say. */
+void deployment_load(struct deployment *deployment, uint32_t running);
+/* Ring events. */
+void deployment_broken(struct deployment *deployment, const struct epoch *epoch,
+		       const struct device_id *device, const struct fail *why);
+void deployment_connected(struct deployment *deployment, const struct epoch *epoch);
+
+/* For HELLO: the live plan's epoch, zero without one. */
+struct epoch deployment_epoch(const struct deployment *deployment);
+/* For HELLO of ring connections: the epoch whose part is loaded here and served, or zero. */
+struct epoch deployment_served(const struct deployment *deployment);
+
+#endif

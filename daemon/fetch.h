@@ -1,0 +1,33 @@
+/* fetch.h: getting from members what this device needs of a model: manifest, metadata, units; chunk
+ * by chunk, each verified before it counts, from one holder after another. What came is kept, so a
+ * fetch that is broken off goes on where it was. Loop thread; writing and hashing run on a worker. */
+#ifndef DAEMON_FETCH_H
+#define DAEMON_FETCH_H
+
+#include "daemon/link.h"
+#include "daemon/store.h"
+
+struct fetch;
+
+struct fetch_config {
+	const struct link_host *host;
+	struct store *store;
+	struct model_id model;
+	struct store_want want; /* ranges are copied; all zero: metadata only */
+	/* The n-th device that holds the whole model and is connected: keys and address. False: no
+	 * such. The order may change between calls. */
+	bool (*holder)(void *context, uint32_t n, struct device_keys *keys,
+		       struct sockaddr_storage *address);
+	void (*progress)(void *context, uint64_t done, uint64_t total);
+	/* Once: NULL when all is here and flushed. The fetch is gone after it. */
+	void (*done)(void *context, const struct fail *fail);
+	void *context;
+};
+
+struct fetch *fetch_start(const struct fetch_config *config, struct fail *fail);
+/* No event follows. Frees itself when its worker has ended. */
+void fetch_abandon(struct fetch *fetch);
+/* A holder was lost or came: look again. */
+void fetch_poke(struct fetch *fetch);
+
+#endif

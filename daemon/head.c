@@ -1,0 +1,624 @@
+#include "daemon/head.h"
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "daemon/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KV_PAGE 64 /* reservations are rounded up to whole pages of any backend */
+
+struct head_request {
+	struct list entry; /* in head->running or head->waiting */
+	struct message_request settings; /* its tokens pointer is not used */
+	uint32_t sequence;
+	uint32_t *tokens; /* [n_prompt + max_tokens], owned: the request's history */
+	uint32_t n_prompt, n_tokens;
+	uint32_t sent;        /* positions that left in flights */
+	uint32_t flights_out;
+	uint32_t kv_reserved; /* positions */
+	bool ended;           /* its end was told; the sequence is being dropped */
+	bool drop_sent;
+	int64_t started_us, first_us, last_us;
+	uint64_t flights, bytes_before;
+	uint32_t together_max;
+};
+
+struct head {
+	struct ring *ring;
+	struct account *account;
+	uint64_t charged_bytes;
+	uint32_t n_vocab;
+	float *logits;     /* [n_vocab]; the leader's while a hop is in HOP_OUTPUT */
+	uint32_t *scratch; /* [2 * n_vocab] */
+	struct list running, waiting;
+	uint32_t n_running, n_waiting;
+	uint32_t next_sequence;
+	uint64_t next_flight;
+	uint32_t flights_out;
+	struct { /* whose flight an id is, while it is out */
+		uint64_t id;
+		struct head_request *request;
+	} flights[RING_FLIGHTS_MAX];
+	uint32_t kv_used;
+	double token_s;
+	bool failed;
+};
+
+struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *account,
+			 struct fail *fail)
+{
+	const uint64_t bytes = (uint64_t)n_vocab * 3 * sizeof(float);
+	if (!account_charge(account, ACCOUNT_BUFFERS, bytes)) {
+		fail_set(fail, FAIL_MEMORY, "no memory for the logits of %u tokens", n_vocab);
+		return NULL;
+	}
+	struct head *head = calloc(1, sizeof(*head));
+	if (head) {
+		head->logits = malloc(n_vocab * sizeof(float));
+		head->scratch = malloc(2 * (size_t)n_vocab * sizeof(uint32_t));
+	}
+	if (!head || !head->logits || !head->scratch) {
+		fail_set(fail, FAIL_MEMORY, "no memory for the logits of %u tokens", n_vocab);
+		account_release(account, ACCOUNT_BUFFERS, bytes);
+		if (head) {
+			free(head->logits);
+			free(head->scratch);
+		}
+		free(head);
+		return NULL;
+	}
+	head->ring = ring;
+	head->account = account;
+	head->charged_bytes = bytes;
+	head->n_vocab = n_vocab;
+	list_init(&head->running);
+	list_init(&head->waiting);
+	return head;
+}
+
+static uint64_t request_bytes(const struct head_request *request)
+{
+	return sizeof(*request) +
+	       ((uint64_t)request->n_prompt + request->settings.max_tokens) * sizeof(uint32_t);
+}
+
+static void request_free(struct head *head, struct head_request *request)
+{
+	list_remove(&request->entry);
+	account_release(head->account, ACCOUNT_QUEUES, request_bytes(request));
+	free(request->tokens);
+	free(request);
+}
+
+void head_destroy(struct head *head)
+{
+	if (!head)
+		return;
+	LIST_EACH(at, &head->running)
+		request_free(head, LIST_ITEM(at, struct head_request, entry));
+	LIST_EACH(at, &head->waiting)
+		request_free(head, LIST_ITEM(at, struct head_request, entry));
+	account_release(head->account, ACCOUNT_BUFFERS, head->charged_bytes);
+	free(head->logits);
+	free(head->scratch);
+	free(head);
+}
+
+/* ---- telling the owner ---- */
+
+static void tell_end(struct head *head, struct head_request *request, enum request_end how,
+		     const struct fail *why, const struct device_id *device)
+{
+	struct message_request_end end = { .id = request->settings.id, .end = (uint8_t)how };
+	const int64_t now = clock_us();
+	end.prompt_tokens = request->n_prompt;
+	end.completion_tokens = request->n_tokens - request->n_prompt;
+	if (request->first_us) {
+		end.prompt_s = (double)(request->first_us - request->started_us) / 1e6;
+		end.decode_s = (double)(now - request->first_us) / 1e6;
+	}
+	end.flights = request->flights;
+	end.bytes_sent = ring_bytes_sent(head->ring) - request->bytes_before;
+	end.flights_together_max = request->together_max;
+	if (why) {
+		end.code = (uint8_t)why->code;
+		snprintf(end.reason, sizeof(end.reason), "%.*s", (int)sizeof(end.reason) - 1, why->text);
+	}
+	if (device)
+		end.device = *device;
+	news_end(ring_news(head->ring), &end);
+}
+
+static void tell_refused(struct head *head, const struct message_request *settings,
+			 const struct fail *why)
+{
+	struct message_request_end end = { .id = settings->id, .end = REQUEST_END_FAILED };
+	end.code = (uint8_t)why->code;
+	snprintf(end.reason, sizeof(end.reason), "%.*s", (int)sizeof(end.reason) - 1, why->text);
+	news_end(ring_news(head->ring), &end);
+}
+
+static void tell_tokens(struct head *head, const struct head_request *request, uint32_t n)
+{
+	struct message_tokens tokens = { .id = request->settings.id };
+	tokens.prompt_done = request->sent < request->n_prompt ? request->sent : request->n_prompt;
+	tokens.first_position = request->n_tokens - n;
+	tokens.n_tokens = n;
+	for (uint32_t i = 0; i < n; i++)
+		tokens.tokens[i] = request->tokens[request->n_tokens - n + i];
+	news_tokens(ring_news(head->ring), &tokens);
+}
+
+/* ---- admission ---- */
+
+static uint32_t positions_needed(const struct message_request *request)
+{
+	const uint32_t positions = request->n_tokens + request->max_tokens;
+	return (positions + KV_PAGE - 1) / KV_PAGE * KV_PAGE;
+}
+
+/* Cuts max_tokens to the context; refuses what can never run. */
+static int admit(const struct head *head, struct message_request *request, struct fail *fail)
+{
+	const struct plan *plan = ring_plan(head->ring);
+	if (head->failed)
+		return fail_set(fail, FAIL_LOST, "the ring has just lost a device; ask again");
+	if (request->n_tokens == 0)
+		return fail_set(fail, FAIL_INVALID, "the prompt has no tokens");
+	if (request->n_tokens >= plan->context)
+		return fail_set(fail, FAIL_INVALID,
+				"the prompt has %u tokens, the context holds %u: shorten the prompt "
+				"or start the daemons with a larger --context",
+				request->n_tokens, plan->context);
+	const uint32_t room = plan->context - request->n_tokens;
+	if (request->max_tokens == 0 || request->max_tokens > room)
+		request->max_tokens = room;
+	for (uint32_t i = 0; i < request->n_tokens; i++)
+		if (request->tokens[i] >= head->n_vocab)
+			return fail_set(fail, FAIL_INVALID,
+					"token id %u at place %u is outside the vocabulary of %u",
+					request->tokens[i], i, head->n_vocab);
+	if (head->n_waiting >= SESSION_QUEUE_MAX)
+		return fail_set(fail, FAIL_BUSY,
+				"%u requests run and %u wait already; try again later",
+				head->n_running, head->n_waiting);
+	return 0;
+}
+
+static struct head_request *request_create(struct head *head,
+					   const struct message_request *settings)
+{
+	struct head_request *request = calloc(1, sizeof(*request));
+	if (!request)
+		return NULL;
+	list_init(&request->entry);
+	request->settings = *settings;
+	request->settings.tokens = NULL;
+	request->n_prompt = request->n_tokens = settings->n_tokens;
+	if (account_charge(head->account, ACCOUNT_QUEUES, request_bytes(request))) {
+		const size_t n = (size_t)settings->n_tokens + settings->max_tokens;
+		request->tokens = malloc(n * sizeof(uint32_t));
+		if (request->tokens) {
+			memcpy(request->tokens, settings->tokens,
+			       settings->n_tokens * sizeof(uint32_t));
+			return request;
+		}
+		account_release(head->account, ACCOUNT_QUEUES, request_bytes(request));
+	}
+	free(request);
+	return NULL;
+}
+
+static void start(struct head *head, struct head_request *request)
+{
+	list_remove(&request->entry);
+	list_append(&head->running, &request->entry);
+	head->n_running++;
+	request->sequence = ++head->next_sequence;
+	request->kv_reserved = positions_needed(&request->settings);
+	head->kv_used += request->kv_reserved;
+	request->started_us = clock_us();
+	request->bytes_before = ring_bytes_sent(head->ring);
+}
+
+/* First come, first served: a long request at the front is not overtaken for ever. */
+static void start_waiting(struct head *head)
+{
+	while (!list_empty(&head->waiting)) {
+		struct head_request *request =
+			LIST_ITEM(head->waiting.next, struct head_request, entry);
+		const uint32_t limit = ring_plan(head->ring)->kv_positions;
+		const uint32_t needed = positions_needed(&request->settings);
+		if (head->n_running > 0 && (needed > limit - head->kv_used ||
+					    head->n_running >= RING_REQUESTS_MAX))
+			return;
+		head->n_waiting--;
+		start(head, request);
+	}
+}
+
+/* ---- the next flight ---- */
+
+static bool wants_flight(const struct head *head, const struct head_request *request)
+{
+	if (request->ended)
+		return request->flights_out == 0 && !request->drop_sent;
+	if (request->sent == request->n_tokens)
+		return false;
+	/* a long prompt leaves places on the ring to the others */
+	const uint32_t share = RING_FLIGHTS_MAX / head->n_running;
+	return request->flights_out < (share ? share : 1);
+}
+
+/* Fewest rows to go first: a token that somebody waits for passes before a long prompt's chunk;
+ * the list is rotated, so equals take turns. */
+static struct head_request *choose(struct head *head)
+{
+	struct head_request *best = NULL;
+	uint32_t best_rows = UINT32_MAX;
+	LIST_EACH(at, &head->running) {
+		struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		const uint32_t rows = request->ended ? 0 : request->n_tokens - request->sent;
+		if (wants_flight(head, request) && rows < best_rows) {
+			best = request;
+			best_rows = rows;
+		}
+	}
+	if (best) {
+		list_remove(&best->entry);
+		list_append(&head->running, &best->entry);
+	}
+	return best;
+}
+
+static void add_op(struct flight *flight, enum sequence_op_kind kind, uint32_t sequence)
+{
+	flight->ops[flight->n_ops++] = (struct sequence_op){ .kind = kind, .a = sequence };
+}
+
+static uint32_t rows_of_next_flight(const struct head *head, const struct head_request *request)
+{
+	uint32_t most = ring_plan(head->ring)->chunk_rows;
+	if (request->settings.chunk_rows && request->settings.chunk_rows < most)
+		most = request->settings.chunk_rows;
+	const uint32_t left = request->n_tokens - request->sent;
+	return left < most ? left : most;
+}
+
+static void fill_rows(struct hop *hop, const struct head_request *request, uint32_t n)
+{
+	hop->flight.n_rows = n;
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t position = request->sent + i;
+		const bool last = position + 1 == request->n_tokens;
+		hop->flight.rows[i] = (struct flight_row){
+			.sequence = request->sequence,
+			.position = position,
+			.parent = UINT32_MAX,
+			.want = last ? FLIGHT_WANT_LOGITS : 0,
+		};
+		hop->rows[i] = (struct work_row){
+			.sequence = request->sequence,
+			.position = position,
+			.token = request->tokens[position],
+			.want = last,
+		};
+	}
+}
+
+static void count_flight(struct head *head, struct head_request *request, struct hop *hop)
+{
+	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
+		if (!head->flights[i].request) {
+			head->flights[i].id = hop->flight.id;
+			head->flights[i].request = request;
+			break;
+		}
+	request->flights_out++;
+	request->flights++;
+	head->flights_out++;
+	LIST_EACH(at, &head->running) {
+		struct head_request *other = LIST_ITEM(at, struct head_request, entry);
+		if (other->flights_out && head->flights_out > other->together_max)
+			other->together_max = head->flights_out;
+	}
+}
+
+static void send_drop(struct head *head, struct head_request *request, struct hop *hop)
+{
+	request->drop_sent = true;
+	if (request->sent > 0)
+		add_op(&hop->flight, SEQUENCE_DROP, request->sequence);
+	count_flight(head, request, hop);
+	ring_hop_depart(head->ring, hop);
+}
+
+static void send_rows(struct head *head, struct head_request *request, struct hop *hop)
+{
+	const uint32_t n = rows_of_next_flight(head, request);
+	if (request->sent == 0)
+		add_op(&hop->flight, SEQUENCE_OPEN, request->sequence);
+	fill_rows(hop, request, n);
+	hop->flight.kind = request->sent < request->n_prompt ? FLIGHT_PREFILL : FLIGHT_DECODE;
+	request->sent += n;
+	count_flight(head, request, hop);
+	hop->phase = HOP_EMBED;
+	hop->n_works = 1;
+	hop->works[0] = (struct work){ .kind = WORK_EMBED,
+				       .n_rows = n,
+				       .rows = hop->rows,
+				       .hidden = hop->states };
+	ring_hop_compute(head->ring, hop);
+}
+
+static void pump(struct head *head)
+{
+	if (head->failed)
+		return;
+	start_waiting(head);
+	while (head->flights_out < RING_FLIGHTS_MAX) {
+		struct head_request *request = choose(head);
+		struct hop *hop = request ? ring_hop_take(head->ring) : NULL;
+		if (!hop)
+			return;
+		hop->flight.id = ++head->next_flight;
+		hop->from = HOP_FROM_HEAD;
+		if (request->ended)
+			send_drop(head, request, hop);
+		else
+			send_rows(head, request, hop);
+	}
+}
+
+/* ---- what comes back ---- */
+
+static void end_request(struct head *head, struct head_request *request, enum request_end how)
+{
+	if (request->ended)
+		return;
+	request->ended = true;
+	tell_end(head, request, how, NULL, NULL);
+}
+
+static bool is_end_token(const struct message_request *settings, uint32_t token)
+{
+	for (uint32_t i = 0; i < settings->n_ends; i++)
+		if (settings->ends[i] == token)
+			return true;
+	return false;
+}
+
+static void measure(struct head *head, struct head_request *request)
+{
+	const int64_t now = clock_us();
+	if (!request->first_us)
+		request->first_us = now;
+	else {
+		const double s = (double)(now - request->last_us) / 1e6;
+		head->token_s = head->token_s > 0 ? head->token_s * 0.9 + s * 0.1 : s;
+	}
+	request->last_us = now;
+}
+
+static void take_token(struct head *head, struct head_request *request, uint32_t token)
+{
+	measure(head, request);
+	if (request->ended)
+		return;
+	if (is_end_token(&request->settings, token)) {
+		end_request(head, request, REQUEST_END_STOP);
+		return;
+	}
+	request->tokens[request->n_tokens++] = token;
+	const bool full = request->n_tokens - request->n_prompt == request->settings.max_tokens;
+	if (!full)
+		pump(head); /* the next flight leaves before anybody is told */
+	tell_tokens(head, request, 1);
+	if (full)
+		end_request(head, request, REQUEST_END_LENGTH);
+}
+
+/* On the leader, right after the output product: the logits are still in its cache, and nobody else
+ * touches them or the request's tokens while this flight is the request's newest. */
+static void sample_on_leader(struct hop *hop)
+{
+	const struct head *head = hop->head;
+	const struct head_request *request = hop->request;
+	const struct sampler_settings *s = &request->settings.sampler;
+	const struct sampler_config config = {
+		.temperature = s->temperature,
+		.top_k = s->top_k,
+		.top_p = s->top_p,
+		.min_p = s->min_p,
+		.repeat_penalty = s->repeat_penalty,
+		.repeat_last = s->repeat_last,
+		.seed = s->seed,
+	};
+	hop->token = sampler_pick(&config, head->logits, head->n_vocab, request->tokens,
+				  request->n_tokens, request->n_tokens, head->scratch);
+}
+
+static void compute_logits(struct head *head, struct hop *hop)
+{
+	hop->phase = HOP_OUTPUT;
+	hop->head = head;
+	hop->on_leader = sample_on_leader;
+	hop->n_works = 1;
+	hop->works[0] = (struct work){ .kind = WORK_OUTPUT,
+				       .n_rows = hop->flight.n_rows,
+				       .rows = hop->rows,
+				       .hidden = hop->states,
+				       .logits = head->logits };
+	for (uint32_t i = 0; i < hop->flight.n_rows; i++)
+		hop->rows[i] = (struct work_row){
+			.sequence = hop->flight.rows[i].sequence,
+			.position = hop->flight.rows[i].position,
+			.want = (hop->flight.rows[i].want & FLIGHT_WANT_LOGITS) != 0,
+		};
+	ring_hop_compute(head->ring, hop);
+}
+
+/* The sequence is gone from every device: its room may be given to others. */
+static void finish(struct head *head, struct head_request *request)
+{
+	head->kv_used -= request->kv_reserved;
+	head->n_running--;
+	request_free(head, request);
+}
+
+static struct head_request *request_of(const struct head *head, uint64_t flight)
+{
+	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
+		if (head->flights[i].request && head->flights[i].id == flight)
+			return head->flights[i].request;
+	return NULL;
+}
+
+static void flight_over(struct head *head, struct hop *hop)
+{
+	struct head_request *request = request_of(head, hop->flight.id);
+	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
+		if (head->flights[i].request && head->flights[i].id == hop->flight.id)
+			head->flights[i].request = NULL;
+	request->flights_out--;
+	head->flights_out--;
+	ring_hop_free(head->ring, hop);
+	if (request->ended && request->drop_sent)
+		finish(head, request);
+}
+
+bool head_returned(struct head *head, struct hop *hop)
+{
+	struct head_request *request = request_of(head, hop->flight.id);
+	if (!request) {
+		ring_hop_free(head->ring, hop);
+		return false;
+	}
+	hop->request = request;
+	const uint32_t n = hop->flight.n_rows;
+	const bool wanted = n > 0 && hop->flight.rows[n - 1].want;
+	if (wanted && !request->ended && !head->failed) {
+		compute_logits(head, hop);
+		return true;
+	}
+	if (n > 0 && !request->ended && !head->failed)
+		tell_tokens(head, request, 0); /* the prompt's progress */
+	flight_over(head, hop);
+	pump(head);
+	return true;
+}
+
+void head_computed(struct head *head, struct hop *hop)
+{
+	if (hop->phase == HOP_EMBED) {
+		ring_hop_depart(head->ring, hop);
+		return;
+	}
+	struct head_request *request = hop->request;
+	const uint32_t token = hop->token;
+	/* the flight is over before the next is chosen, so that the next may be this request's;
+	   an ended request lives on until its drop has come round */
+	flight_over(head, hop);
+	if (!head->failed)
+		take_token(head, request, token);
+	pump(head);
+}
+
+/* ---- requests come and go ---- */
+
+void head_request(struct head *head, const struct message_request *message)
+{
+	struct message_request settings = *message;
+	struct fail fail;
+	if (admit(head, &settings, &fail) != 0) {
+		tell_refused(head, &settings, &fail);
+		return;
+	}
+	struct head_request *request = request_create(head, &settings);
+	if (!request) {
+		fail_set(&fail, FAIL_MEMORY, "no memory for a prompt of %u tokens at the head",
+			 settings.n_tokens);
+		tell_refused(head, &settings, &fail);
+		return;
+	}
+	list_append(&head->waiting, &request->entry);
+	head->n_waiting++;
+	pump(head);
+}
+
+static void cancel(struct head *head, struct head_request *request, bool waits)
+{
+	if (!waits) {
+		end_request(head, request, REQUEST_END_CANCELLED);
+		return;
+	}
+	tell_end(head, request, REQUEST_END_CANCELLED, NULL, NULL);
+	head->n_waiting--;
+	request_free(head, request);
+}
+
+typedef bool request_match(const struct head_request *request, const void *key);
+
+static void cancel_matching(struct head *head, request_match *match, const void *key)
+{
+	LIST_EACH(at, &head->running) {
+		struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		if (match(request, key))
+			cancel(head, request, false);
+	}
+	LIST_EACH(at2, &head->waiting) {
+		struct head_request *request = LIST_ITEM(at2, struct head_request, entry);
+		if (match(request, key))
+			cancel(head, request, true);
+	}
+	pump(head);
+}
+
+static bool has_id(const struct head_request *request, const void *key)
+{
+	return request_id_equal(&request->settings.id, key);
+}
+
+static bool has_owner(const struct head_request *request, const void *key)
+{
+	return device_id_equal(&request->settings.id.owner, key);
+}
+
+void head_cancel(struct head *head, const struct request_id *id)
+{
+	cancel_matching(head, has_id, id);
+}
+
+void head_cancel_owner(struct head *head, const struct device_id *owner)
+{
+	cancel_matching(head, has_owner, owner);
+}
+
+void head_fail_all(struct head *head, const struct fail *why, const struct device_id *device)
+{
+	head->failed = true;
+	LIST_EACH(at, &head->running) {
+		struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		if (!request->ended)
+			tell_end(head, request, REQUEST_END_FAILED, why, device);
+		request->ended = true;
+	}
+	LIST_EACH(at2, &head->waiting) {
+		struct head_request *request = LIST_ITEM(at2, struct head_request, entry);
+		tell_end(head, request, REQUEST_END_FAILED, why, device);
+		head->n_waiting--;
+		request_free(head, request);
+	}
+}
+
+void head_counters(const struct head *head, struct ring_counters *counters)
+{
+	counters->requests_running = head->n_running;
+	counters->requests_waiting = head->n_waiting;
+	counters->flights_out = head->flights_out;
+	counters->token_s = head->token_s;
+}

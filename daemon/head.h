@@ -1,0 +1,33 @@
+/* head.h: the requests of the device that holds embedding and output: which flight goes next, and
+ * what comes back. Ring thread only.
+ *
+ * The head samples: a pure function of logits, settings, seed, position and the request's tokens so
+ * far. It starts the next flight before it tells anybody the token. KV is admitted here for all
+ * devices: every device of the plan has room for plan.kv_positions, and a request starts only when
+ * its prompt and all its tokens fit into what is left. */
+#ifndef DAEMON_HEAD_H
+#define DAEMON_HEAD_H
+
+#include "daemon/hop.h"
+
+struct head;
+
+/* Allocates logits and sampling scratch (charged to `account`). Gives. */
+struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *account,
+			 struct fail *fail);
+void head_destroy(struct head *head); /* no hop may be out; accepts NULL */
+
+void head_request(struct head *head, const struct message_request *request);
+void head_cancel(struct head *head, const struct request_id *id);
+void head_cancel_owner(struct head *head, const struct device_id *owner);
+
+/* A hop's works are done (phase HOP_EMBED or HOP_OUTPUT). */
+void head_computed(struct head *head, struct hop *hop);
+/* A flight came round: its states are those after the last layer. Takes the hop. False: it is none
+ * of ours, the one who sent it makes flights up. */
+bool head_returned(struct head *head, struct hop *hop);
+/* Ends all requests; flights that come back later are freed without a word. */
+void head_fail_all(struct head *head, const struct fail *why, const struct device_id *device);
+void head_counters(const struct head *head, struct ring_counters *counters);
+
+#endif

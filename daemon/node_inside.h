@@ -1,0 +1,64 @@
+/* node_inside.h: what a node consists of. For node.c, which wires it, and for the files that carry
+ * out what the local sockets ask (report.c, doctor.c, join.c); nobody else includes it. */
+#ifndef DAEMON_NODE_INSIDE_H
+#define DAEMON_NODE_INSIDE_H
+
+#include "base/account.h"
+#include "daemon/candidates.h"
+#include "daemon/deployment.h"
+#include "daemon/door.h"
+#include "daemon/home.h"
+#include "daemon/mailbox.h"
+#include "daemon/models.h"
+#include "daemon/node.h"
+#include "daemon/pair.h"
+#include "daemon/peers.h"
+#include "daemon/profiler.h"
+#include "daemon/ring.h"
+#include "daemon/sessions.h"
+#include "discovery/discovery.h"
+
+struct node {
+	uv_loop_t *loop;
+	struct config config;
+	struct account account;
+	struct machine machine;
+	char budget_rule[256];
+	struct home *home;
+	struct link_host host;
+	struct mailbox *mailbox;
+	struct backend *backend;
+	struct ring *ring;
+	struct peers *peers;
+	struct finder *finder;
+	struct door *door;
+	struct pair *pair;
+	struct models *models;
+	struct deployment *deployment;
+	struct sessions *sessions;
+	struct candidates *candidates;
+	struct profiler *profiler;
+	struct profile profile; /* ours */
+	bool measured;
+	uv_timer_t *refresh;
+	uint64_t boot;
+	uint32_t running_told; /* FACT_LOAD as told last */
+	struct message message; /* sending */
+	/* Our home is to be replaced by a fresh one or was by another: the parts that speak in its
+	 * name are stopped and made anew, from a timer, since they are the ones that told us. */
+	uv_timer_t *replace;
+	bool replacing, found_anew;
+	enum leaving_reason leaving;
+	void (*stopped)(void *context);
+	void *stopped_context;
+};
+
+/* The parts that speak in the name of a home begin anew from the loop: after joining (`found_anew`
+ * false: the home was adopted already), or with a fresh identity in a home of one. `wait_ms` lets
+ * what was just said go out. */
+void node_replace_home(struct node *node, bool found_anew, enum leaving_reason reason,
+		       uint64_t wait_ms);
+/* The roster was changed by a person here: tell members, connect or disconnect. */
+void node_roster_changed(struct node *node);
+
+#endif

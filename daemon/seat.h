@@ -1,0 +1,17 @@
+/* seat.h: the planner's seat: what the daemon knows, told to the election (planner/election.h). Each
+ * function is true when another device has the seat now. */
+#ifndef DAEMON_SEAT_H
+#define DAEMON_SEAT_H
+
+#include "discovery/discovery.h"
+#include "planner/planner.h"
+
+bool seat_tick(struct election *election);
+/* Members and their roles; `gone` [PLAN_DEVICES_MAX] gets those that are members no more. */
+bool seat_members(struct election *election, const struct roster *roster, struct device_id *gone,
+		  uint32_t *n_gone);
+bool seat_liveness(struct election *election, const struct device_id *id, enum liveness to);
+bool seat_stated(struct election *election, const struct device_id *from,
+		 const struct device_id *planner);
+
+#endif
