@@ -58,3 +58,14 @@ uint32_t candidates_gather(struct candidates *candidates, const struct home *hom
 	}
 	return n;
 }
+
+bool candidates_known(const struct home *home, const struct peers *peers)
+{
+	for (uint32_t i = 0; i < roster_count(home->roster); i++) {
+		const struct device_id *id = &roster_at(home->roster, i)->keys.id;
+		if (membership_liveness(peers_membership(peers), id) == LIVENESS_ALIVE &&
+		    !gossip_get(peers_gossip(peers), id, FACT_PROFILE, 0))
+			return false;
+	}
+	return true;
+}

@@ -18,4 +18,7 @@ uint32_t candidates_gather(struct candidates *candidates, const struct home *hom
 			   const struct peers *peers, const struct profile *own,
 			   struct plan_candidate out[PLAN_DEVICES_MAX]);
 
+/* True when every member that is alive, but for this one, has told its profile. */
+bool candidates_known(const struct home *home, const struct peers *peers);
+
 #endif

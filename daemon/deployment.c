@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "daemon/part.h"
 #include "daemon/seat.h"
+#include "daemon/timer.h"
 #include "proto/deadlines.h"
 
 #include <sodium.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROFILE_PATIENCE_MS 10000 /* for a live device to say what it can do */
 #define WANT_AGAIN_MS 1000 /* a want that is not fulfilled is repeated so often */
 
 struct part_view {
@@ -36,6 +38,7 @@ struct deployment {
 	bool wanting;
 	struct model_id wanted;
 	bool planning;
+	uint32_t waited_ms; /* for profiles */
 	struct model_id to_plan;
 	bool pinned; /* by a person: kept in new plans of this model while it can be */
 	struct plan_pin pin;
@@ -240,6 +243,13 @@ static void plan_now(struct deployment *deployment)
 		plan_soon(deployment, &deployment->to_plan, 250); /* running answers end first */
 		return;
 	}
+	if (deployment->waited_ms < PROFILE_PATIENCE_MS &&
+	    !deployment->services.all_measured(deployment->services.context)) {
+		deployment->waited_ms += 250;
+		plan_soon(deployment, &deployment->to_plan, 250);
+		return;
+	}
+	deployment->waited_ms = 0;
 	deployment->planning = false;
 	if (serves(deployment, &deployment->to_plan) && deployment->n_silent == 0)
 		return;
@@ -729,16 +739,6 @@ void deployment_accept(struct deployment *deployment, uv_os_sock_t socket,
 
 /* ---- beginning and end ---- */
 
-static uv_timer_t *new_timer(uv_loop_t *loop, void *data)
-{
-	uv_timer_t *timer = calloc(1, sizeof(*timer));
-	if (timer) {
-		uv_timer_init(loop, timer);
-		timer->data = data;
-	}
-	return timer;
-}
-
 struct deployment *deployment_create(const struct deployment_config *config,
 				     const struct deployment_services *services, struct fail *fail)
 {
@@ -748,9 +748,9 @@ struct deployment *deployment_create(const struct deployment_config *config,
 		goto fail;
 	deployment->config = *config;
 	deployment->services = *services;
-	deployment->timer = new_timer(config->host->loop, deployment);
-	deployment->replan = new_timer(config->host->loop, deployment);
-	deployment->again = new_timer(config->host->loop, deployment);
+	deployment->timer = timer_make(config->host->loop, deployment);
+	deployment->replan = timer_make(config->host->loop, deployment);
+	deployment->again = timer_make(config->host->loop, deployment);
 	deployment->commit = commit_create(home_self(config->home),
 					   config->home->has_record ? &config->home->record : NULL);
 	deployment->part = part_create(config, services, &events, deployment);
@@ -776,24 +776,13 @@ void deployment_stop(struct deployment *deployment, void (*stopped)(void *contex
 	part_end(deployment->part, &why, NULL, stopped, context);
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
-static void close_timer(uv_timer_t *timer)
-{
-	if (timer)
-		uv_close((uv_handle_t *)timer, free_handle);
-}
-
 void deployment_destroy(struct deployment *deployment)
 {
 	if (!deployment)
 		return;
-	close_timer(deployment->timer);
-	close_timer(deployment->replan);
-	close_timer(deployment->again);
+	timer_free(deployment->timer);
+	timer_free(deployment->replan);
+	timer_free(deployment->again);
 	part_destroy(deployment->part);
 	commit_destroy(deployment->commit);
 	free(deployment);

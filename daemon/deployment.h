@@ -32,6 +32,8 @@ struct deployment_services {
 	/* The present candidates: profiles of live members that compute, ours among them, with why one
 	 * may not be used. At most PLAN_DEVICES_MAX; borrowed for the call. Gives their number. */
 	uint32_t (*candidates)(void *context, struct plan_candidate *candidates);
+	/* False while a live device, perhaps this one, has not said yet what it can do. */
+	bool (*all_measured)(void *context);
 	/* Makes the units present on this device; `done` once, from the loop, with the model's path.
 	 * A later call replaces an earlier one, whose `done` is not called. */
 	void (*fetch)(void *context, const struct model_id *id, const struct units_wanted *units,

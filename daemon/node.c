@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/timer.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -404,6 +405,12 @@ static uint32_t service_candidates(void *context, struct plan_candidate *candida
 				 node->measured ? &node->profile : NULL, candidates);
 }
 
+static bool service_all_measured(void *context)
+{
+	const struct node *node = context;
+	return node->measured && candidates_known(node->home, node->peers);
+}
+
 static void service_fetch(void *context, const struct model_id *id,
 			  const struct units_wanted *units,
 			  void (*progress)(void *context, uint64_t done, uint64_t total),
@@ -447,6 +454,7 @@ static int create_deployment(struct node *node, struct fail *fail)
 	const struct deployment_services services = {
 		.facts = service_facts,
 		.candidates = service_candidates,
+		.all_measured = service_all_measured,
 		.fetch = service_fetch,
 		.fetch_cancel = service_fetch_cancel,
 		.changed = service_changed,
@@ -595,16 +603,6 @@ static void set_budget(struct node *node)
 	account_init(&node->account, budget);
 }
 
-static uv_timer_t *new_timer(uv_loop_t *loop, void *data)
-{
-	uv_timer_t *timer = calloc(1, sizeof(*timer));
-	if (timer) {
-		uv_timer_init(loop, timer);
-		timer->data = data;
-	}
-	return timer;
-}
-
 static int create_compute(struct node *node, struct fail *fail)
 {
 	const struct backend_config backend = {
@@ -671,8 +669,8 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 					 .removed = on_removed_notice,
 					 .hello = fill_hello,
 					 .context = node };
-	node->refresh = new_timer(loop, node);
-	node->replace = new_timer(loop, node);
+	node->refresh = timer_make(loop, node);
+	node->replace = timer_make(loop, node);
 	set_budget(node);
 	node->home = home_open(config->state, config->name, fail);
 	if (!node->home || create_compute(node, fail) != 0 || create_network(node, fail) != 0 ||
@@ -683,7 +681,7 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 	}
 	uv_timer_start(node->refresh, on_refresh, REFRESH_MS, REFRESH_MS);
 	node->profiler = profiler_start(loop, node->backend, &node->machine, config->state,
-					atomic_load(&node->account.limit_bytes), on_profiled, node);
+					on_profiled, node);
 	log_info("node", "ready name=\"%s\" port=%u home=\"%s\" members=%u", node->home->name,
 		 door_port(node->door), node->home->label, roster_count(node->home->roster));
 	return node;
@@ -691,15 +689,9 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 
 /* ---- the end ---- */
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
 static void close_timer(uv_timer_t **timer)
 {
-	if (*timer)
-		uv_close((uv_handle_t *)*timer, free_handle);
+	timer_free(*timer);
 	*timer = NULL;
 }
 

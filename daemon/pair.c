@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/timer.h"
 #include "proto/deadlines.h"
 
 #include <sodium.h>
@@ -366,25 +367,18 @@ struct pair *pair_create(uv_loop_t *loop, struct home *home, const struct pair_e
 			 void *context)
 {
 	struct pair *pair = calloc(1, sizeof(*pair));
-	uv_timer_t *timer = calloc(1, sizeof(*timer));
+	uv_timer_t *timer = timer_make(loop, pair);
 	if (!pair || !timer) {
 		free(pair);
-		free(timer);
+		timer_free(timer);
 		return NULL;
 	}
-	uv_timer_init(loop, timer);
-	timer->data = pair;
 	pair->timer = timer;
 	pair->loop = loop;
 	pair->home = home;
 	pair->events = *events;
 	pair->context = context;
 	return pair;
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void pair_destroy(struct pair *pair)
@@ -397,6 +391,6 @@ void pair_destroy(struct pair *pair)
 		end_run(pair->accepting, NULL, &why);
 	if (pair->joining)
 		end_run(pair->joining, NULL, &why);
-	uv_close((uv_handle_t *)pair->timer, free_handle);
+	timer_free(pair->timer);
 	free(pair);
 }

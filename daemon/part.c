@@ -1,6 +1,7 @@
 #include "daemon/part.h"
 
 #include "base/log.h"
+#include "daemon/timer.h"
 #include "daemon/route.h"
 #include "proto/deadlines.h"
 
@@ -421,31 +422,24 @@ struct part *part_create(const struct deployment_config *config,
 			 const struct part_events *events, void *context)
 {
 	struct part *part = calloc(1, sizeof(*part));
-	uv_timer_t *timer = calloc(1, sizeof(*timer));
+	uv_timer_t *timer = timer_make(config->host->loop, part);
 	if (!part || !timer) {
 		free(part);
-		free(timer);
+		timer_free(timer);
 		return NULL;
 	}
 	part->config = *config;
 	part->services = *services;
 	part->events = *events;
 	part->context = context;
-	uv_timer_init(config->host->loop, timer);
-	timer->data = part;
 	part->timer = timer;
 	return part;
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
 }
 
 void part_destroy(struct part *part)
 {
 	if (!part)
 		return;
-	uv_close((uv_handle_t *)part->timer, free_handle);
+	timer_free(part->timer);
 	free(part);
 }

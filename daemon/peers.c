@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/timer.h"
 #include "daemon/roundtrip.h"
 #include "proto/deadlines.h"
 
@@ -751,11 +752,9 @@ struct peers *peers_create(const struct link_host *host, struct home *home,
 {
 	struct peers *peers = calloc(1, sizeof(*peers));
 	if (peers)
-		peers->timer = calloc(1, sizeof(*peers->timer));
+		peers->timer = timer_make(host->loop, peers);
 	if (!peers || !peers->timer)
 		goto fail;
-	uv_timer_init(host->loop, peers->timer);
-	peers->timer->data = peers;
 	peers->host = host;
 	peers->home = home;
 	peers->events = *events;
@@ -775,11 +774,6 @@ fail:
 	return NULL;
 }
 
-static void free_handle(uv_handle_t *handle)
-{
-	free(handle);
-}
-
 void peers_destroy(struct peers *peers, enum leaving_reason reason)
 {
 	if (!peers)
@@ -790,8 +784,7 @@ void peers_destroy(struct peers *peers, enum leaving_reason reason)
 	peers_broadcast(peers, &peers->sending);
 	for (uint32_t i = 0; i < peers->n_peers; i++)
 		peer_drop_links(&peers->table[i], "stopping");
-	if (peers->timer)
-		uv_close((uv_handle_t *)peers->timer, free_handle);
+	timer_free(peers->timer);
 	membership_destroy(peers->membership);
 	gossip_destroy(peers->gossip);
 	buf_finish(&peers->scratch);

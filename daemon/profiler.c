@@ -12,8 +12,8 @@
 #define PROFILE_VERSION 1
 #define PRODUCT_MS 40
 #define PROMPT_ROWS 64
-#define WEIGHTS_IN 4096u
-#define SAMPLE_BYTES (24u << 20) /* beyond the caches of a home machine */
+#define WEIGHTS_IN 2048u
+#define WEIGHTS_OUT 1024u
 
 struct profiler {
 	uv_work_t work;
@@ -21,7 +21,6 @@ struct profiler {
 	char key[256]; /* what a stored result must have been measured on */
 	char path[PATH_MAX];
 	char folder[PATH_MAX];
-	uint64_t memory_bytes;
 	struct profile profile; /* one backend, device and disk are used */
 	void (*done)(void *context, const struct profile_backend *rates, double disk_bytes_per_s);
 	void *context;
@@ -56,26 +55,13 @@ static void store(const struct profiler *profiler)
 	buf_finish(&payload);
 }
 
-/* As many output rows as fill the sample, so that a wide type is not measured in the cache. */
-static uint32_t output_rows(const struct profiler *profiler, uint32_t type)
-{
-	uint64_t bytes = SAMPLE_BYTES;
-	if (bytes > profiler->memory_bytes / 8)
-		bytes = profiler->memory_bytes / 8;
-	const uint64_t row_bytes = (uint64_t)WEIGHTS_IN / tensor_type_block(type) *
-				   tensor_type_block_bytes(type);
-	const uint64_t rows = bytes / row_bytes / 64 * 64;
-	return rows < 256 ? 256 : (uint32_t)rows;
-}
-
 static void measure_type(struct profiler *profiler, uint32_t type)
 {
 	struct profile_backend *backend = &profiler->profile.backends[0];
 	const uint32_t rows[] = { 1, PROMPT_ROWS };
 	for (int i = 0; i < 2; i++) {
-		const double rate = bench_product(profiler->backend, type,
-						  output_rows(profiler, type), WEIGHTS_IN, rows[i],
-						  PRODUCT_MS);
+		const double rate = bench_product(profiler->backend, type, WEIGHTS_OUT, WEIGHTS_IN,
+						  rows[i], PRODUCT_MS);
 		if (rate > 0 && backend->n_rates < PROFILE_RATES_MAX)
 			backend->rates[backend->n_rates++] =
 				(struct profile_rate){ type, rows[i], rate };
@@ -116,7 +102,6 @@ static void on_measured(uv_work_t *work, int status)
 
 struct profiler *profiler_start(uv_loop_t *loop, struct backend *backend,
 				const struct machine *machine, const char *state,
-				uint64_t memory_bytes,
 				void (*done)(void *context, const struct profile_backend *rates,
 					     double disk_bytes_per_s),
 				void *context)
@@ -126,12 +111,10 @@ struct profiler *profiler_start(uv_loop_t *loop, struct backend *backend,
 		return NULL;
 	profiler->work.data = profiler;
 	profiler->backend = backend;
-	profiler->memory_bytes = memory_bytes;
 	profiler->done = done;
 	profiler->context = context;
-	snprintf(profiler->key, sizeof(profiler->key), "%s | %s | %s | %u | %llu", machine->cpu,
-		 backend_name(backend), PRIMAD_VERSION, NUMERICS_VERSION,
-		 (unsigned long long)(memory_bytes >> 26));
+	snprintf(profiler->key, sizeof(profiler->key), "%s | %s | %s | %u", machine->cpu,
+		 backend_name(backend), PRIMAD_VERSION, NUMERICS_VERSION);
 	snprintf(profiler->folder, sizeof(profiler->folder), "%s", state);
 	file_join(profiler->path, sizeof(profiler->path), state, "profile.bin");
 	if (uv_queue_work(loop, &profiler->work, on_worker, on_measured) != 0) {

@@ -12,11 +12,9 @@
 struct profiler;
 
 /* Begins at once: from the file where it fits, else by measuring for about a second. `done` once,
- * from the loop, with rates, overhead, disk filled in; the rest of the profile is the caller's.
- * `memory_bytes` bounds what measuring may take. */
+ * from the loop, with rates, overhead, disk filled in; the rest of the profile is the caller's. */
 struct profiler *profiler_start(uv_loop_t *loop, struct backend *backend,
 				const struct machine *machine, const char *state,
-				uint64_t memory_bytes,
 				void (*done)(void *context, const struct profile_backend *rates,
 					     double disk_bytes_per_s),
 				void *context);
