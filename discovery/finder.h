@@ -65,7 +65,7 @@ struct finder *finder_create(uv_loop_t *loop, const struct finder_settings *sett
 			     const struct finder_events *events, void *context, struct fail *fail);
 /* Withdraws the announcement and closes everything; `closed` (may be NULL) is called from the loop
  * when nothing of the finder is left on it. Takes the finder, which is gone on return; no other
- * event is called. Accepts NULL: then `closed` is not called. */
+ * event is called. Not from within an event. Accepts NULL: then `closed` is not called. */
 void finder_destroy(struct finder *finder, void (*closed)(void *context), void *context);
 
 /* Who we are: announced from now on, on this port; also after joining or leaving a home. */

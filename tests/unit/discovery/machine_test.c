@@ -270,14 +270,14 @@ static void ugly_files_full_of_noise(void **state)
 	static uint8_t noise[40000];
 	struct machine machine;
 	uint32_t seed = 1;
-	for (int round = 0; round < 50; round++) {
+	for (int round = 0; round < 20; round++) {
 		for (size_t p = 0; p < sizeof(paths) / sizeof(paths[0]); p++) {
 			for (size_t i = 0; i < sizeof(noise); i++) {
 				seed = seed * 1664525u + 1013904223u;
 				noise[i] = round % 2 ? (uint8_t)(seed >> 24)
 						     : (uint8_t)(" \n:/-09am"[seed >> 29]);
 			}
-			put_bytes(paths[p], noise, round * 800u);
+			put_bytes(paths[p], noise, round * 2000u);
 		}
 		machine_read(&machine, root);
 		assert_true(machine.cores >= 1);
