@@ -45,7 +45,7 @@ bool buf_reserve(struct buf *buf, size_t extra)
 
 uint8_t *buf_extend(struct buf *buf, size_t size)
 {
-	if (!buf_reserve(buf, size))
+	if (!buf_reserve(buf, size) || !buf->data) /* no space of no bytes */
 		return NULL;
 	uint8_t *at = buf->data + buf->size;
 	buf->size += size;
