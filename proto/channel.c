@@ -1,6 +1,7 @@
-/* Receiving half: `in` holds, from the front, what the last message left behind, then the body of the
- * message being put together [start, start + size), then bytes as they came [raw, in.size). A record
- * is opened where it lies; the body of a second record of a message is moved down to the first. */
+/* Receiving half: `in` holds, from the front, what the last message left behind, then the body of
+ * the message being put together [start, start + size), then bytes as they came [raw, in.size). A
+ * record is opened where it lies; the body of a second record of a message is moved down to the
+ * first. */
 #include "proto/channel.h"
 
 #include "proto/noise.h"

@@ -1,10 +1,11 @@
 /* channel.h: messages sealed into records, and back. Pure: bytes in, bytes out.
  *
  * Record: u16 little-endian length of what follows (18 to 65535), then ChaCha20-Poly1305 of
- * type(1) flags(1) body. The nonce is a counter per direction that never travels; after every 65,536
- * records the direction's key is replaced (Noise REKEY). A message is one record or more of one type,
- * all but the last full and with RECORD_MORE; its size is held against message_limit before it is buffered.
- * The last message of a direction is MESSAGE_CLOSE: an end without it is a cut, see channel_closed.
+ * type(1) flags(1) body. The nonce is a counter per direction that never travels; after every
+ * 65,536 records the direction's key is replaced (Noise REKEY). A message is one record or more of
+ * one type, all but the last full and with RECORD_MORE; its size is held against message_limit
+ * before it is buffered. The last message of a direction is MESSAGE_CLOSE: an end without it is a
+ * cut, see channel_closed.
  *
  * The first message each way must be HELLO. Any failure is final: the connection has to be dropped.
  *
@@ -30,8 +31,8 @@
 
 struct channel;
 
-/* A message that arrived. `body` is a view into the channel's buffer; it lives until the next call of
- * channel_space, channel_feed or channel_next. */
+/* A message that arrived. `body` is a view into the channel's buffer; it lives until the next call
+ * of channel_space, channel_feed or channel_next. */
 struct channel_message {
 	enum message_type type;
 	const uint8_t *body;
@@ -63,7 +64,8 @@ void channel_received(struct channel *channel, size_t size);
 /* The same by copying: for bytes that were read together with the handshake. */
 int channel_feed(struct channel *channel, const void *bytes, size_t size, struct fail *fail);
 
-/* 1: a message, in `message`. 0: more bytes are needed. Negative: drop the connection. Call until 0. */
+/* 1: a message, in `message`. 0: more bytes are needed. Negative: drop the connection. Call until
+ * 0. */
 int channel_next(struct channel *channel, struct channel_message *message, struct fail *fail);
 
 /* True once the peer's MESSAGE_CLOSE was given out: now an end of the stream is a clean one. */

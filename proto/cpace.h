@@ -1,7 +1,7 @@
 /* cpace.h: CPace with ristretto255 and SHA-512 between an initiator and a responder
- * (draft-irtf-cfrg-cpace, CPACE-RISTR255-SHA512): from a short shared secret to a key, one guess per
- * run. Symbols are the draft's: PRS the secret, CI what the run is bound to, sid the session, g the
- * generator, y a secret scalar, Y a public share, AD associated data, ISK the resulting key. */
+ * (draft-irtf-cfrg-cpace, CPACE-RISTR255-SHA512): from a short shared secret to a key, one guess
+ * per run. Symbols are the draft's: PRS the secret, CI what the run is bound to, sid the session, g
+ * the generator, y a secret scalar, Y a public share, AD associated data, ISK the resulting key. */
 #ifndef PROTO_CPACE_H
 #define PROTO_CPACE_H
 
@@ -42,8 +42,8 @@ struct cpace_run {
 };
 
 /* K = scalar_mult_vfy(y, theirs); ISK = H(lv_cat("CPaceRistretto255_ISK", sid, K) ||
- * lv_cat(Ya, ADa) || lv_cat(Yb, ADb)). K never leaves. False, and nothing in `isk`, when `theirs` is
- * no point or K is neutral: abort. */
+ * lv_cat(Ya, ADa) || lv_cat(Yb, ADb)). K never leaves. False, and nothing in `isk`, when `theirs`
+ * is no point or K is neutral: abort. */
 bool cpace_key(uint8_t isk[CPACE_ISK_BYTES], const uint8_t y[CPACE_SCALAR_BYTES],
 	       const uint8_t theirs[CPACE_POINT_BYTES], const struct cpace_run *run);
 

@@ -1,9 +1,10 @@
 /* fields.h: a table that says how a struct travels, walked once to write it and once to read it.
  *
- * A struct is a msgpack array of its fields in the table's order. A minor version may append fields,
- * marked `later` in the table: a reader passes over fields that its table does not have, and takes
- * zeros for later ones that an older writer did not send. Other missing fields, wrong kinds and values
- * out of the table's range are refused. No struct goes to the wire or comes back as memory. */
+ * A struct is a msgpack array of its fields in the table's order. A minor version may append
+ * fields, marked `later` in the table: a reader passes over fields that its table does not have,
+ * and takes zeros for later ones that an older writer did not send. Other missing fields, wrong
+ * kinds and values out of the table's range are refused. No struct goes to the wire or comes back
+ * as memory. */
 #ifndef PROTO_FIELDS_H
 #define PROTO_FIELDS_H
 
@@ -24,12 +25,12 @@ enum field_kind {
 	FIELD_TEXT,   /* char [size], printable, terminated */
 	FIELD_BYTES,  /* u8 [size], a binary of that size */
 	FIELD_STRUCT, /* one `inner` */
-	FIELD_LIST,   /* up to `most` of `inner` side by side, `size` apart; their number at `count` */
+	FIELD_LIST,   /* up to `most` of `inner` side by side, `size` apart; number at `count` */
 	FIELD_UINTS,  /* up to `most` u32 side by side; their number at `count`, a u32 */
-	FIELD_VIEW,   /* const u8 *: a borrowed binary of up to `most` units of `size` bytes; units at
-	                 `count`, a u32 */
-	FIELD_WORDS   /* const u32 *: up to `most` words, as a little-endian binary; number at `count`, a
-	                 u32; read into the scratch buffer, at most one such field a message */
+	FIELD_VIEW,   /* const u8 *: a borrowed binary of up to `most` units of `size` bytes; their
+	                 number at `count`, a u32 */
+	FIELD_WORDS   /* const u32 *: up to `most` words as a little-endian binary; number at
+	                 `count`, a u32; read into the scratch buffer, one such field a message */
 };
 
 struct fields;

@@ -12,9 +12,9 @@
  *   channel_create, HELLO          <------>    channel_create, HELLO
  *
  * Both messages have fixed sizes. Message 1 can be replayed by an eavesdropper: nothing it carries
- * may take effect before the first channel record of the peer was opened, but for signed statements,
- * which prove themselves. After any failure the accepter closes without another byte; what is said
- * in `fail` is for the own log only.
+ * may take effect before the first channel record of the peer was opened, but for signed
+ * statements, which prove themselves. After any failure the accepter closes without another byte;
+ * what is said in `fail` is for the own log only.
  *
  * After a failure a handshake can only be destroyed. */
 #ifndef PROTO_HANDSHAKE_H
@@ -49,8 +49,8 @@ enum handshake_verdict {
 
 /* Called once by handshake_answer with the dialler's session key, which is proven, and the
  * statements it carried ([n_statements, STATEMENT_BYTES], borrowed), which are not: they let a
- * device that joined a moment ago be known here too. For a member fill `peer` (its x_pk must be this
- * key); for a removed one fill `notice` with the statement that removed it. */
+ * device that joined a moment ago be known here too. For a member fill `peer` (its x_pk must be
+ * this key); for a removed one fill `notice` with the statement that removed it. */
 typedef enum handshake_verdict handshake_lookup(void *context, const uint8_t x_pk[KEY_BYTES],
 						const uint8_t *statements, uint32_t n_statements,
 						struct device_keys *peer,
@@ -81,8 +81,8 @@ int handshake_answer(struct handshake *handshake, const uint8_t message[HANDSHAK
 int handshake_end(struct handshake *handshake, const uint8_t message[HANDSHAKE_SECOND_BYTES],
 		  struct fail *fail);
 
-/* The encoded REMOVE statement that came instead of a welcome, or NULL. Borrowed. It still has to be
- * verified: any member could have sent it. */
+/* The encoded REMOVE statement that came instead of a welcome, or NULL. Borrowed. It still has to
+ * be verified: any member could have sent it. */
 const uint8_t *handshake_notice(const struct handshake *handshake);
 
 /* After success: who is at the other end, and the keys. */

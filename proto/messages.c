@@ -274,7 +274,7 @@ void message_encode(const struct message *message, struct buf *out)
 static int check_meaning(const struct message *message, struct fail *fail)
 {
 	if (message->type == MESSAGE_PREPARE && message->prepare.plan.epoch.counter == 0)
-		return fail_set(fail, FAIL_INVALID, "a prepare message has a plan without an epoch");
+		return fail_set(fail, FAIL_INVALID, "a prepare message's plan has no epoch");
 	if (message->type == MESSAGE_PREPARE)
 		return plan_check(&message->prepare.plan, 0, fail);
 	if (message->type == MESSAGE_HELLO && message->hello.minor_min > message->hello.minor_max)

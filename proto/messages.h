@@ -1,11 +1,11 @@
 /* messages.h: every message of the control and transfer connections: the wire on one page.
  *
  * A message is a type byte and a msgpack array with the struct's fields in the order given here. A
- * counted list is one field, an array of its own (bytes: a binary); its count does not travel beside
- * it. A struct within is an array within. A minor version may append fields to any of these arrays:
- * a reader passes over those it does not know and takes zeros for those an older writer lacks, so
- * all minor versions of a major understand each other; a field of the first version that is missing
- * is refused (fields.h).
+ * counted list is one field, an array of its own (bytes: a binary); its count does not travel
+ * beside it. A struct within is an array within. A minor version may append fields to any of these
+ * arrays: a reader passes over those it does not know and takes zeros for those an older writer
+ * lacks, so all minor versions of a major understand each other; a field of the first version that
+ * is missing is refused (fields.h).
  *
  * The table in messages.c gives each type its name, its size limit, and the connections and states
  * in which it is allowed. Ring connections carry flights (flight.h) and MESSAGE_CREDIT only. */

@@ -38,6 +38,11 @@ static struct head sized(struct reader *reader, int kind, size_t width)
 	return (struct head){ .kind = kind, .count = (uint32_t)number(reader, width) };
 }
 
+static struct head real(struct reader *reader, uint8_t width)
+{
+	return (struct head){ .kind = HEAD_FLOAT, .bits = number(reader, width), .width = width };
+}
+
 /* 0xc0 to 0xdf: what is not contained in the head byte. */
 static struct head long_head(struct reader *reader, uint8_t byte)
 {
@@ -49,8 +54,8 @@ static struct head long_head(struct reader *reader, uint8_t byte)
 		return sized(reader, HEAD_BIN, 1u << (byte - 0xc4));
 	case 0xc7: case 0xc8: case 0xc9:
 		return sized(reader, HEAD_EXT, 1u << (byte - 0xc7));
-	case 0xca: return (struct head){ .kind = HEAD_FLOAT, .bits = number(reader, 4), .width = 4 };
-	case 0xcb: return (struct head){ .kind = HEAD_FLOAT, .bits = number(reader, 8), .width = 8 };
+	case 0xca: return real(reader, 4);
+	case 0xcb: return real(reader, 8);
 	case 0xcc: case 0xcd: case 0xce: case 0xcf:
 		return (struct head){ .kind = HEAD_UINT,
 				      .bits = number(reader, 1u << (byte - 0xcc)) };

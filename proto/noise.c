@@ -1,5 +1,5 @@
-/* The specification's SymmetricState lives in struct noise as ck, h and `cipher`; section numbers are
- * those of revision 34. */
+/* The specification's SymmetricState lives in struct noise as ck, h and `cipher`; section numbers
+ * are those of revision 34. */
 #include "proto/noise.h"
 
 #include <assert.h>

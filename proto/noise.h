@@ -1,4 +1,5 @@
-/* noise.h: the Noise protocol framework (revision 34) for 25519_ChaChaPoly_BLAKE2b, driven by a table.
+/* noise.h: the Noise protocol framework (revision 34) for 25519_ChaChaPoly_BLAKE2b, driven by a
+ * table.
  *
  * A pattern is data: what each side knows before, and the tokens of each message. The daemon runs
  * noise_ik only (handshake.h); the tests run other patterns through the same code against published
@@ -52,8 +53,8 @@ struct noise {
 	const uint8_t *psk; /* borrowed, one for every psk token */
 };
 
-/* What a run begins with. Keys that a pattern does not use may be NULL; `e_sk` NULL (always, outside
- * tests) makes a random one. Borrowed for the call, but `psk` until noise_finish. */
+/* What a run begins with. Keys that a pattern does not use may be NULL; `e_sk` NULL (always,
+ * outside tests) makes a random one. Borrowed for the call, but `psk` until noise_finish. */
 struct noise_config {
 	const struct noise_pattern *pattern;
 	bool initiator;
@@ -96,8 +97,8 @@ bool noise_open(struct noise_cipher *cipher, const void *ad, size_t ad_size, uin
 /* REKEY(): the first 32 bytes of zeros encrypted under nonce 2^64 - 1. Keeps the counter. */
 void noise_rekey(struct noise_cipher *cipher);
 
-/* HMAC-BLAKE2b (block 128; keyed BLAKE2b is something else) and the framework's HKDF of two or three
- * outputs; `third` may be NULL. */
+/* HMAC-BLAKE2b (block 128; keyed BLAKE2b is something else) and the framework's HKDF of two or
+ * three outputs; `third` may be NULL. */
 void noise_hmac(uint8_t out[NOISE_HASH_BYTES], const uint8_t key[NOISE_HASH_BYTES],
 		const void *first, size_t first_size, const void *second, size_t second_size);
 void noise_hkdf(const uint8_t ck[NOISE_HASH_BYTES], const void *input, size_t size,

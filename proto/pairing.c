@@ -367,7 +367,7 @@ static int take_m2(struct pairing *pairing, const uint8_t *m2, uint8_t m34[M3_BY
 		return fail_set(fail, FAIL_INVALID, "the home sent an invalid key; do not join it");
 	if (!confirmed(pairing, false, m2 + CPACE_POINT_BYTES))
 		return fail_set(fail, FAIL_DENIED,
-				"the code is wrong; ask for it again and mind how often it may be tried");
+				"the code is wrong; read it again and try once more");
 	confirmation(pairing, true, m34);
 	note(pairing, m2, M2_BYTES);
 	note(pairing, m34, M3_BYTES);

@@ -1,9 +1,9 @@
-/* pairing.h: six digits, read from one screen and typed on another, become mutual trust. Pure: bytes
- * in, bytes out.
+/* pairing.h: six digits, read from one screen and typed on another, become mutual trust. Pure:
+ * bytes in, bytes out.
  *
  * CPace over ristretto255 with SHA-512 (cpace.h), then key confirmation, then an exchange of
- * long-term keys under the agreed key. Follows the preambles of a connection of kind CONNECTION_PAIR.
- * A = joiner (dialled), B = member:
+ * long-term keys under the agreed key. Follows the preambles of a connection of kind
+ * CONNECTION_PAIR. A = joiner (dialled), B = member:
  *
  *   M0 B->A   nonce_B [16], home label [64]
  *   M1 A->B   nonce_A [16], Ya [32]                      B spends one attempt on receiving this
@@ -15,8 +15,8 @@
  *   sid = nonce_A || nonce_B; PRS = the digits; CI = lv("primad/1/pair") || lv(both preambles) ||
  *   lv(label); ADa = "joiner", ADb = "member"; T = HMAC-SHA-512 under SHA-512("CPaceMac" || sid ||
  *   ISK) over lv(Y) || lv(AD); secret = BLAKE2b-256(key: ISK; "primad-pair-v1" || sid); keys of M4
- *   and M5 = BLAKE2b-256(key: secret; "joiner" or "member" || transcript hash); signatures bind role,
- *   transcript hash, BLAKE2b-512(ISK) and the sender's keys and name.
+ *   and M5 = BLAKE2b-256(key: secret; "joiner" or "member" || transcript hash); signatures bind
+ * role, transcript hash, BLAKE2b-512(ISK) and the sender's keys and name.
  *
  * No long-term identity travels before the code is confirmed. A wrong code costs its guesser the
  * connection and one attempt, and tells nothing else. Fixed roles, a fresh sid and the preambles in
@@ -38,7 +38,8 @@
 #include <stdint.h>
 
 #define PAIRING_CODE_BYTES 7 /* six digits and a terminator */
-#define HOME_LABEL_BYTES 64  /* with terminator; printable UTF-8, shown to strangers while a window is open */
+/* With terminator; printable UTF-8. Strangers see it while an invitation is open. */
+#define HOME_LABEL_BYTES 64
 
 struct pairing;
 
@@ -52,7 +53,8 @@ bool pairing_code_read(char code[PAIRING_CODE_BYTES], const char *text);
  * gives the code of the open window; false when there is no window or no attempt left. */
 typedef bool pairing_attempt(void *context, char code[PAIRING_CODE_BYTES]);
 
-/* `self` is borrowed until destroy; name and label must not be empty. pairing_create_member appends M0 to `out`. Both give, or NULL. */
+/* `self` is borrowed until destroy; name and label must not be empty. pairing_create_member appends
+ * M0 to `out`. Both give, or NULL. */
 struct pairing *pairing_create_member(const struct identity *self, const char *label,
 				      const uint8_t dialler[PREAMBLE_BYTES],
 				      const uint8_t accepter[PREAMBLE_BYTES],
@@ -82,15 +84,15 @@ int pairing_step(struct pairing *pairing, const uint8_t *bytes, struct buf *out,
  * whose name is in the statements. */
 const struct device_keys *pairing_peer(const struct pairing *pairing, const char **name);
 
-/* Member, after PAIRING_MET: appends M5 with `statements` [n_statements, STATEMENT_BYTES], the new ADD
- * of the joiner signed by this member among them. The run has then succeeded. */
+/* Member, after PAIRING_MET: appends M5 with `statements` [n_statements, STATEMENT_BYTES], the new
+ * ADD of the joiner signed by this member among them. The run has then succeeded. */
 int pairing_admit(struct pairing *pairing, const uint8_t home[HOME_ID_BYTES],
 		  const uint8_t *statements, uint32_t n_statements, struct buf *out,
 		  struct fail *fail);
 
-/* Joiner, after PAIRING_DONE: what the member said. Every statement is well formed and of this home,
- * and one is an ADD of us with a valid signature of the member; the rest is for the roster to verify.
- * Borrowed. */
+/* Joiner, after PAIRING_DONE: what the member said. Every statement is well formed and of this
+ * home, and one is an ADD of us with a valid signature of the member; the rest is for the roster to
+ * verify. Borrowed. */
 struct pairing_welcome {
 	uint8_t home[HOME_ID_BYTES];
 	char label[HOME_LABEL_BYTES];

@@ -2,13 +2,13 @@
  *
  *   0 "PRMD"   4 u8 wire major   5 u8 enum connection_kind   6 u16 flags (0)   8 random or hint [8]
  *
- * The dialling side speaks first; the accepting side answers a well-formed preamble with its own and
- * says nothing more to a stranger. Both preambles are bound into the handshake and into pairing, so
- * a changed byte breaks either.
+ * The dialling side speaks first; the accepting side answers a well-formed preamble with its own
+ * and says nothing more to a stranger. Both preambles are bound into the handshake and into
+ * pairing, so a changed byte breaks either.
  *
  * The answer's last 8 bytes are a nonce of 4 and BLAKE2b-32(key: home id; nonce || device id). To a
- * stranger they are noise, different each time; a member that dialled a mere address (a `peers` line)
- * tells by it which member answered, and so which key to begin the handshake with. */
+ * stranger they are noise, different each time; a member that dialled a mere address (a `peers`
+ * line) tells by it which member answered, and so which key to begin the handshake with. */
 #ifndef PROTO_PREAMBLE_H
 #define PROTO_PREAMBLE_H
 

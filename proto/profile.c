@@ -59,18 +59,30 @@ void profile_encode(const struct profile *profile, struct buf *out)
 	fields_write(&profile_fields, profile, out);
 }
 
-/* A row of zero rows would measure nothing. */
-static bool rates_fit(const struct profile *profile)
+/* Unmeasured is 0; a rate so small that its inverse is infinite was not measured either. */
+static bool rate_fits(double per_s)
 {
-	for (uint32_t b = 0; b < profile->n_backends; b++) {
-		const struct profile_backend *backend = &profile->backends[b];
-		if (backend->reserve_bytes > backend->memory_bytes)
+	return per_s == 0 || per_s >= 1;
+}
+
+static bool backend_fits(const struct profile_backend *backend)
+{
+	if (backend->reserve_bytes > backend->memory_bytes || !rate_fits(backend->kv_bytes_per_s))
+		return false;
+	for (uint32_t i = 0; i < backend->n_rates; i++)
+		if (backend->rates[i].rows == 0 || !rate_fits(backend->rates[i].weights_per_s))
 			return false;
-		for (uint32_t i = 0; i < backend->n_rates; i++)
-			if (backend->rates[i].rows == 0)
-				return false;
-	}
 	return true;
+}
+
+static bool numbers_fit(const struct profile *profile)
+{
+	bool fit = rate_fits(profile->disk_bytes_per_s);
+	for (uint32_t i = 0; i < profile->n_backends; i++)
+		fit &= backend_fits(&profile->backends[i]);
+	for (uint32_t i = 0; i < profile->n_links; i++)
+		fit &= rate_fits(profile->links[i].bytes_per_s);
+	return fit;
 }
 
 int profile_decode(struct profile *profile, const void *bytes, size_t size, struct fail *fail)
@@ -81,7 +93,7 @@ int profile_decode(struct profile *profile, const void *bytes, size_t size, stru
 				PROFILE_BYTES_MAX);
 	const int result =
 		fields_decode(&profile_fields, "a profile", bytes, size, profile, NULL, fail);
-	if (result == 0 && !rates_fit(profile))
+	if (result == 0 && !numbers_fit(profile))
 		return fail_set(fail, FAIL_INVALID, "the profile of %s contradicts itself",
 				profile->name);
 	return result;
@@ -104,8 +116,8 @@ static void nearest(const struct profile_backend *backend, uint32_t type, uint32
 	}
 }
 
-/* Time per weight grows about linearly with rows between two measured shapes, so the time is what is
- * interpolated. Outside, time per row is taken as constant above and time per pass below. */
+/* Time per weight grows about linearly with rows between two measured shapes, so the time is what
+ * is interpolated. Outside, time per row is taken as constant above and time per pass below. */
 static double rate_of_type(const struct profile_backend *backend, uint32_t type, uint32_t rows)
 {
 	const struct profile_rate *below, *above;

@@ -71,7 +71,8 @@ struct profile {
 double profile_rate(const struct profile_backend *backend, uint32_t type, uint32_t rows);
 
 void profile_encode(const struct profile *profile, struct buf *out);
-/* Refuses sizes, counts, NaN, negative or absurd numbers (FAIL_INVALID). */
+/* Refuses sizes, counts, NaN, negative or absurd numbers (FAIL_INVALID). A rate is 0 (unknown) or
+ * at least 1. */
 int profile_decode(struct profile *profile, const void *bytes, size_t size, struct fail *fail);
 
 #endif

@@ -84,8 +84,8 @@ int statement_decode(struct statement *statement, const uint8_t bytes[STATEMENT_
 	const uint8_t version = reader_u8(&reader);
 	if (version != VERSION)
 		return fail_set(fail, FAIL_VERSION,
-				"a membership statement has version %u, this primad reads %u", version,
-				VERSION);
+				"a membership statement has version %u, this primad reads %u",
+				version, VERSION);
 	statement->kind = reader_u8(&reader);
 	statement->role = reader_u8(&reader);
 	const uint8_t zero = reader_u8(&reader);

@@ -33,15 +33,15 @@ enum statement_kind { STATEMENT_ADD = 1, STATEMENT_REMOVE };
 
 struct statement {
 	uint8_t kind; /* enum statement_kind */
-	uint8_t role; /* enum device_role (messages.h): the subject's, from an ADD on; 0 in a REMOVE */
+	uint8_t role; /* enum device_role (messages.h) of the subject; 0 in a REMOVE */
 	uint8_t home[HOME_ID_BYTES];
 	struct device_keys subject;
 	char name[DEVICE_NAME_BYTES]; /* the subject's; "" in a REMOVE */
 	uint8_t author[KEY_BYTES];    /* ed_pk */
 	uint64_t counter;             /* the author's, from 1 */
 	uint8_t previous[STATEMENT_HASH_BYTES];
-	/* REMOVE: the subject's last statement that still counts (0 and zeros: none of them does), so
-	 * that a removed admin cannot back-date new ones. Zero in an ADD. */
+	/* REMOVE: the subject's last statement that still counts (0 and zeros: none of them does),
+	 * so that a removed admin cannot back-date new ones. Zero in an ADD. */
 	uint64_t cut_counter;
 	uint8_t cut_hash[STATEMENT_HASH_BYTES];
 	uint8_t signature[SIGNATURE_BYTES];
@@ -64,7 +64,8 @@ void statement_hash(const uint8_t bytes[STATEMENT_BYTES], uint8_t hash[STATEMENT
 /* Founds a home: a random nonce, its home id, and the signed root statement. */
 void statement_found(struct statement *root, const struct identity *founder, const char *name);
 
-/* True when this is the founder's own ADD from which its home id follows (signature not checked). */
+/* True when this is the founder's own ADD from which its home id follows (signature not checked).
+ */
 bool statement_is_root(const struct statement *statement);
 
 #endif

@@ -1,6 +1,6 @@
-/* First byte: bit 0: the rest is fed as it is; else it is a list of records {type, flags, u16 size} that
- * a peer with the right keys seals (size bytes of filling). Bits 1 and 2: kind of connection; bit 3: HELLO
- * was exchanged before. Second byte: in how large pieces the stream arrives. */
+/* First byte: bit 0: the rest is fed as it is; else it is a list of records {type, flags, u16 size}
+ * that a peer with the right keys seals (size bytes of filling). Bits 1 and 2: kind of connection;
+ * bit 3: HELLO was exchanged before. Second byte: in how large pieces the stream arrives. */
 #include "proto/channel.h"
 #include "proto/noise.h"
 
@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define STREAM_MOST (4u << 20)
+#define STREAM_MOST (5u << 18)
 
 static void seal(struct noise_cipher *cipher, uint8_t type, uint8_t flags, uint16_t body,
 		 struct buf *stream)

@@ -1,5 +1,5 @@
-/* First byte: where the rest goes. 0: to an accepter as it is; 1: to an accepter as the payload that a
- * member sealed; 2 and 3: likewise to a dialler. */
+/* First byte: where the rest goes. 0: to an accepter as it is; 1: to an accepter as the payload
+ * that a member sealed; 2 and 3: likewise to a dialler. */
 #include "proto/handshake.h"
 #include "proto/noise.h"
 

@@ -1,5 +1,5 @@
-/* First byte: 0: the rest are messages to a member; 1: to a joiner; 2: a whole run in which the joiner's
- * name is the next 64 bytes and the rest are the statements of the member's welcome. */
+/* First byte: 0: the rest are messages to a member; 1: to a joiner; 2: a whole run in which the
+ * joiner's name is the next 64 bytes and the rest are the statements of the member's welcome. */
 #include "proto/pairing.h"
 
 #include <stdlib.h>

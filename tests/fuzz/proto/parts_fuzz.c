@@ -1,5 +1,5 @@
-/* First byte: plan, profile, facts, flight or statement. What decodes, encodes to what decodes to the
- * same again. */
+/* First byte: plan, profile, facts, flight or statement. What decodes, encodes to what decodes to
+ * the same again. */
 #include "proto/facts.h"
 #include "proto/flight.h"
 #include "proto/plan.h"

@@ -232,7 +232,8 @@ static void any_changed_bit_is_noticed(void **state)
 		pair.wire.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		deliver(&pair);
 		const int result = next(&pair, &message);
-		/* a longer length only makes it wait: the deadline of the peer's silence ends that */
+		/* a longer length only makes it wait: the deadline of the peer's silence ends that
+		 */
 		assert_true(result < 0 || (result == 0 && bit < 16));
 		close_pair(&pair);
 	}

@@ -1,5 +1,6 @@
 #include "proto/handshake.h"
 
+#include "proto/channel.h"
 #include "tests/unit/proto/home.h"
 
 #include <setjmp.h>
@@ -124,6 +125,41 @@ static void members_get_the_same_keys(void **state)
 	assert_int_equal(answer(meeting), 0);
 	handshake_keys(meeting->accepter, &again);
 	assert_memory_not_equal(again.send, theirs.send, KEY_BYTES);
+}
+
+/* The keys of both sides fit together: each hears the other's HELLO. */
+static void their_channels_understand_each_other(void **state)
+{
+	struct meeting *meeting = *state;
+	static struct message hello, heard;
+	struct channel *channels[2];
+	struct channel_keys keys;
+	struct channel_message message;
+	struct buf wire, scratch;
+	buf_init(&wire);
+	buf_init(&scratch);
+	start(meeting, 0);
+	assert_int_equal(answer(meeting), 0);
+	assert_int_equal(end(meeting), 0);
+	handshake_keys(meeting->dialler, &keys);
+	channels[0] = channel_create(&keys, CONNECTION_CONTROL);
+	handshake_keys(meeting->accepter, &keys);
+	channels[1] = channel_create(&keys, CONNECTION_CONTROL);
+	hello.type = MESSAGE_HELLO;
+	for (int i = 0; i < 2; i++) {
+		buf_clear(&wire);
+		hello.hello.boot = 1000u + (unsigned)i;
+		assert_int_equal(channel_seal_message(channels[i], &hello, &wire, NULL), 0);
+		assert_int_equal(channel_feed(channels[1 - i], wire.data, wire.size, NULL), 0);
+		assert_int_equal(channel_next(channels[1 - i], &message, NULL), 1);
+		assert_int_equal(message_decode(&heard, message.type, message.body, message.size,
+						&scratch, NULL), 0);
+		assert_int_equal(heard.hello.boot, 1000 + i);
+	}
+	channel_destroy(channels[0]);
+	channel_destroy(channels[1]);
+	buf_finish(&wire);
+	buf_finish(&scratch);
 }
 
 static void statements_arrive_with_the_first_message(void **state)
@@ -305,6 +341,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(members_get_the_same_keys),
+		TEST(their_channels_understand_each_other),
 		TEST(statements_arrive_with_the_first_message),
 		TEST(a_stranger_gets_no_byte),
 		TEST(a_removed_device_learns_it),

@@ -114,7 +114,8 @@ static void the_number_of_values_has_a_limit(void **state)
 	buf_finish(&buf);
 }
 
-/* On input of two or three bytes of any kind we accept what msgpack-c accepts, but for the limits. */
+/* On input of two or three bytes of any kind we accept what msgpack-c accepts, but for the limits.
+ */
 static void we_agree_with_msgpack_c(void **state)
 {
 	for (uint32_t word = 0; word < 1u << 24; word += 1 + word / 70000 % 3) {

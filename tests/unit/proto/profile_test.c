@@ -77,6 +77,12 @@ static void absurd_profiles_are_refused(void **state)
 	ACCEPTED(profile.backends[0].rates[0].type = 255);
 	REFUSED(profile.backends[0].rates[0].type = 256);
 	REFUSED(profile.backends[0].rates[0].weights_per_s = -1);
+	ACCEPTED(profile.backends[0].rates[0].weights_per_s = 1);
+	REFUSED(profile.backends[0].rates[0].weights_per_s = 0x1p-1030); /* 1 / it is infinite */
+	ACCEPTED(profile.disk_bytes_per_s = 0);
+	REFUSED(profile.disk_bytes_per_s = 0.5);
+	REFUSED(profile.backends[0].kv_bytes_per_s = 0.5);
+	REFUSED(profile.links[0].bytes_per_s = 1e-300);
 	REFUSED(profile.links[0].medium = LINK_LOOPBACK + 1);
 	REFUSED(profile.links[0].rtt_p50_s = -1);
 	ACCEPTED(profile.links[0].rtt_p95_s = 3600);
