@@ -95,16 +95,33 @@ static bool shows_as_itself(uint32_t point)
 	return true;
 }
 
+/* Size of the character at `text` when it may be shown, else 0. */
+static size_t shown(const uint8_t *text, size_t size)
+{
+	uint32_t point;
+	const size_t n = code_point(text, size, &point);
+	return n > 0 && shows_as_itself(point) ? n : 0;
+}
+
 bool text_printable(const char *text, size_t size)
 {
 	const uint8_t *at = (const uint8_t *)text;
 	while (size > 0) {
-		uint32_t point;
-		const size_t n = code_point(at, size, &point);
-		if (n == 0 || !shows_as_itself(point))
+		const size_t n = shown(at, size);
+		if (n == 0)
 			return false;
 		at += n;
 		size -= n;
 	}
 	return true;
+}
+
+void text_make_printable(char *text, size_t size)
+{
+	size_t n;
+	for (size_t at = 0; at < size; at += n ? n : 1) {
+		n = shown((const uint8_t *)text + at, size - at);
+		if (n == 0)
+			text[at] = '?';
+	}
 }

@@ -69,4 +69,8 @@ bool id_from_hex(uint8_t bytes[ID_BYTES], const char *text);
  * paragraph separators, no marks that turn the direction of writing. For names from outside. */
 bool text_printable(const char *text, size_t size);
 
+/* Puts question marks in the place of what text_printable refuses (a character cut in the middle,
+ * for example), so that own text is never refused by who gets it. */
+void text_make_printable(char *text, size_t size);
+
 #endif

@@ -326,5 +326,9 @@ void msgpack_put_text(struct buf *out, const char *text)
 	const size_t size = strlen(text);
 	msgpack_packer packer = packer_of(out);
 	msgpack_pack_str(&packer, size);
-	buf_append(out, text, size);
+	char *copy = (char *)buf_extend(out, size);
+	if (!copy)
+		return;
+	memcpy(copy, text, size);
+	text_make_printable(copy, size);
 }

@@ -50,6 +50,6 @@ void msgpack_put_bool(struct buf *out, bool value);
 void msgpack_put_float(struct buf *out, float value);
 void msgpack_put_double(struct buf *out, double value);
 void msgpack_put_bin(struct buf *out, const void *bytes, size_t size);
-void msgpack_put_text(struct buf *out, const char *text);
+void msgpack_put_text(struct buf *out, const char *text); /* made printable */
 
 #endif

@@ -281,6 +281,7 @@ struct pairing *pairing_create_joiner(const struct identity *self, const char *n
 	pairing->joiner = true;
 	pairing->state = WANT_M0;
 	memcpy(pairing->name, name, strnlen(name, DEVICE_NAME_BYTES - 1));
+	text_make_printable(pairing->name, strlen(pairing->name));
 	memcpy(pairing->code, code, CODE_DIGITS);
 	return pairing;
 }
@@ -298,6 +299,7 @@ struct pairing *pairing_create_member(const struct identity *self, const char *l
 	pairing->attempt = attempt;
 	pairing->context = context;
 	memcpy(pairing->label, label, strnlen(label, HOME_LABEL_BYTES - 1));
+	text_make_printable(pairing->label, strlen(pairing->label));
 	uint8_t *m0 = buf_extend(out, M0_BYTES);
 	if (!m0) {
 		fail_set(fail, FAIL_MEMORY, "no memory to pair a device");

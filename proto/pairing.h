@@ -53,8 +53,8 @@ bool pairing_code_read(char code[PAIRING_CODE_BYTES], const char *text);
  * gives the code of the open window; false when there is no window or no attempt left. */
 typedef bool pairing_attempt(void *context, char code[PAIRING_CODE_BYTES]);
 
-/* `self` is borrowed until destroy; name and label must not be empty. pairing_create_member appends
- * M0 to `out`. Both give, or NULL. */
+/* `self` is borrowed until destroy; name and label must not be empty, and are cut and made
+ * printable. pairing_create_member appends M0 to `out`. Both give, or NULL. */
 struct pairing *pairing_create_member(const struct identity *self, const char *label,
 				      const uint8_t dialler[PREAMBLE_BYTES],
 				      const uint8_t accepter[PREAMBLE_BYTES],

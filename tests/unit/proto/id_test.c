@@ -73,12 +73,30 @@ static void names_show_what_they_are(void **state)
 	BAD("\xe2\x28\xa1");
 }
 
+static void own_text_is_made_fit_to_send(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "kitchen \u53a8", "kitchen \u53a8" }, { "a\nb", "a?b" },
+		{ "cut \xe5\x8e", "cut ??" },          { "\xff", "?" },
+		{ "a\u202e\u00fc", "a???\u00fc" },     { "\xf0\x9f\u00fc", "??\u00fc" },
+		{ "", "" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[32];
+		strcpy(text, cases[i][0]);
+		text_make_printable(text, strlen(text));
+		assert_string_equal(text, cases[i][1]);
+		assert_true(text_printable(text, strlen(text)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_have_a_short_and_a_long_text),
 		cmocka_unit_test(epochs_are_ordered_by_counter_then_planner),
 		cmocka_unit_test(names_show_what_they_are),
+		cmocka_unit_test(own_text_is_made_fit_to_send),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -229,7 +229,12 @@ static void texts_and_binaries_have_exact_limits(void **state)
 	assert_true(reader.failed);
 	assert_string_equal(text, "");
 	buf_clear(&buf);
-	msgpack_put_text(&buf, "a\nb");
+	msgpack_put_text(&buf, "a\nb"); /* what we send can be read */
+	reader = reader_of(&buf);
+	msgpack_text(&reader, text, sizeof(text));
+	assert_string_equal(text, "a?b");
+	assert_int_equal(buf.data[2], '?');
+	buf.data[2] = '\n'; /* what others send is refused */
 	reader = reader_of(&buf);
 	msgpack_text(&reader, text, sizeof(text));
 	assert_true(reader.failed);
