@@ -53,8 +53,7 @@ static const char *const end_spellings[] = {
 	"<turn|>",
 	"<|tool_response>",
 	"[e~[",
-	"<\xef\xbd\x9c"
-	"end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\357\275\234end\342\226\201of\342\226\201sentence\357\275\234>", /* U+FF5C, U+2581 */
 };
 
 static void add_end(struct tokenizer *tokenizer, uint32_t token)
