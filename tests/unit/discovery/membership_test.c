@@ -309,6 +309,20 @@ static void good_running_work_waits_less(void **state)
 	bench_destroy(bench);
 }
 
+/* A suspect of the quiet home is given the time of running work, not told lost on the spot. */
+static void good_work_may_begin_with_a_suspect(void **state)
+{
+	struct bench *bench = bench_create(2);
+	run_answered(bench, SUSPECT_IDLE_MS + 5000, 2, 2);
+	assert_int_equal(liveness(bench, 1), LIVENESS_SUSPECT);
+	set_busy(bench, 1, true);
+	run_answered(bench, LOST_BUSY_MS / 2 - 1, 2, 2);
+	assert_int_equal(liveness(bench, 1), LIVENESS_SUSPECT);
+	run_answered(bench, 1, 2, 2);
+	assert_int_equal(liveness(bench, 1), LIVENESS_LOST);
+	bench_destroy(bench);
+}
+
 static void good_work_that_ended_makes_it_quiet_again(void **state)
 {
 	struct bench *bench = bench_create(1);
@@ -520,6 +534,25 @@ static void good_no_verdict_after_an_own_pause(void **state)
 	bench_destroy(bench);
 }
 
+static void good_silence_is_counted_anew_after_a_pause(void **state)
+{
+	struct bench *bench = bench_create(2);
+	run_answered(bench, SUSPECT_IDLE_MS + 1000, 2, 2);
+	assert_int_equal(liveness(bench, 1), LIVENESS_SUSPECT);
+	bench->now_ms += 300000;
+	tell(bench, MEMBERSHIP_TICK, 0);
+	run(bench, LOST_IDLE_MS - SUSPECT_IDLE_MS - 1);
+	assert_int_equal(liveness(bench, 1), LIVENESS_SUSPECT);
+	run(bench, 1);
+	assert_int_equal(liveness(bench, 1), LIVENESS_LOST);
+	assert_int_equal(liveness(bench, 2), LIVENESS_ALIVE);
+	run(bench, 2 * SUSPECT_IDLE_MS - LOST_IDLE_MS - 1);
+	assert_int_equal(liveness(bench, 2), LIVENESS_ALIVE);
+	run(bench, 1);
+	assert_int_equal(liveness(bench, 2), LIVENESS_SUSPECT);
+	bench_destroy(bench);
+}
+
 static void good_the_removed_are_forgotten(void **state)
 {
 	struct bench *bench = bench_create(3);
@@ -567,6 +600,7 @@ int main(void)
 		cmocka_unit_test(good_silence_is_suspected_then_lost),
 		cmocka_unit_test(good_what_others_reach_is_not_lost),
 		cmocka_unit_test(good_running_work_waits_less),
+		cmocka_unit_test(good_work_may_begin_with_a_suspect),
 		cmocka_unit_test(good_work_that_ended_makes_it_quiet_again),
 		cmocka_unit_test(good_a_killed_daemon_is_lost_at_once),
 		cmocka_unit_test(good_a_broken_connection_heals),
@@ -577,6 +611,7 @@ int main(void)
 		cmocka_unit_test(good_probes_for_others),
 		cmocka_unit_test(bad_a_flood_of_probes),
 		cmocka_unit_test(good_no_verdict_after_an_own_pause),
+		cmocka_unit_test(good_silence_is_counted_anew_after_a_pause),
 		cmocka_unit_test(good_the_removed_are_forgotten),
 		cmocka_unit_test(bad_more_members_than_places),
 	};

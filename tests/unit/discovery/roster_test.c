@@ -342,6 +342,28 @@ static void good_a_statement_waits_for_those_before_it(void **state)
 	roster_destroy(part);
 }
 
+/* Also a REMOVE, and also when only a statement further down is missing. */
+static void good_a_chain_with_a_hole_says_nothing(void **state)
+{
+	struct roster *whole = roster_found(devices[0], "desk");
+	add(whole, 0, 1, ROLE_WORKER);
+	struct roster *part = copy(whole);
+	add(whole, 0, 2, ROLE_WORKER);
+	add(whole, 0, 3, ROLE_WORKER);
+	take_out(whole, 0, 1);
+	roster_merge(part, statement_at(whole, 0, 5), 1, NULL, NULL, NULL);
+	roster_merge(part, statement_at(whole, 0, 4), 1, NULL, NULL, NULL);
+	assert_true(has(part, 1));
+	assert_false(roster_is_removed(part, &devices[1]->keys.id));
+	assert_false(has(part, 3));
+	roster_merge(part, statement_at(whole, 0, 3), 1, NULL, NULL, NULL);
+	assert_false(has(part, 1));
+	assert_true(has(part, 3));
+	assert_true(same(whole, part));
+	roster_destroy(whole);
+	roster_destroy(part);
+}
+
 static void bad_forgeries_are_refused(void **state)
 {
 	struct roster *roster = roster_found(devices[0], "desk");
@@ -396,18 +418,20 @@ static void bad_a_second_root(void **state)
 
 static void ugly_added_twice_at_once_takes_the_stronger_role(void **state)
 {
-	struct roster *left = roster_found(devices[0], "desk");
-	add(left, 0, 1, ROLE_ADMIN);
-	struct roster *right = copy(left);
-	add(left, 0, 2, ROLE_WORKER);
-	add(right, 1, 2, ROLE_ADMIN);
-	merge(left, right);
-	merge(right, left);
-	assert_int_equal(roster_count(left), 3);
-	assert_int_equal(roster_find(left, &devices[2]->keys.id)->role, ROLE_ADMIN);
-	assert_int_equal(roster_find(right, &devices[2]->keys.id)->role, ROLE_ADMIN);
-	roster_destroy(left);
-	roster_destroy(right);
+	for (int strong = 0; strong < 2; strong++) { /* whichever comes first in the set */
+		struct roster *left = roster_found(devices[0], "desk");
+		add(left, 0, 1, ROLE_ADMIN);
+		struct roster *right = copy(left);
+		add(left, 0, 2, strong ? ROLE_WORKER : ROLE_ADMIN);
+		add(right, 1, 2, strong ? ROLE_ADMIN : ROLE_WORKER);
+		merge(left, right);
+		merge(right, left);
+		assert_int_equal(roster_count(left), 3);
+		assert_int_equal(roster_find(left, &devices[2]->keys.id)->role, ROLE_ADMIN);
+		assert_int_equal(roster_find(right, &devices[2]->keys.id)->role, ROLE_ADMIN);
+		roster_destroy(left);
+		roster_destroy(right);
+	}
 }
 
 static void bad_half_a_removed_key_comes_back(void **state)
@@ -537,6 +561,7 @@ int main(void)
 		cmocka_unit_test(ugly_two_admins_remove_each_other),
 		cmocka_unit_test(good_a_remove_outlives_the_removal_of_its_author),
 		cmocka_unit_test(good_a_statement_waits_for_those_before_it),
+		cmocka_unit_test(good_a_chain_with_a_hole_says_nothing),
 		cmocka_unit_test(bad_forgeries_are_refused),
 		cmocka_unit_test(bad_a_second_root),
 		cmocka_unit_test(ugly_added_twice_at_once_takes_the_stronger_role),
