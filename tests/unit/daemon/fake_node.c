@@ -59,8 +59,13 @@ static void say_echo(struct session *session)
 	} else if (session->said == session->max_tokens) {
 		session_over(session, REQUEST_END_LENGTH, NULL);
 	} else {
-		const char c = session->text[session->said++];
-		session->events->text(session->context, &c, 1, &(uint32_t){ (uint8_t)c }, 1);
+		const char *text = session->text + session->said;
+		size_t size = 1;
+		while ((text[size] & 0xc0) == 0x80)
+			size++;
+		session->said += size;
+		session->events->text(session->context, text, size, &(uint32_t){ (uint8_t)*text },
+				      1);
 	}
 }
 
