@@ -23,17 +23,14 @@ class Verbs(unittest.TestCase):
         cls.temporary = tempfile.TemporaryDirectory(prefix="primactl-")
         cls.folder = pathlib.Path(cls.temporary.name)
         cls.run_dir = cls.folder / "run"
+        cls.addClassCleanup(cls.temporary.cleanup)
         cls.daemon = subprocess.Popen([PRIMAD, "--state", cls.folder / "state", "--run",
                                        cls.run_dir], stderr=subprocess.DEVNULL)
+        cls.addClassCleanup(cls.daemon.wait, PATIENCE_S)
+        cls.addClassCleanup(cls.daemon.terminate)
         end = time.monotonic() + PATIENCE_S
         while cls.ctl("status").returncode != 0 and time.monotonic() < end:
             time.sleep(0.02)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.terminate()
-        cls.daemon.wait(PATIENCE_S)
-        cls.temporary.cleanup()
 
     @classmethod
     def ctl(cls, *arguments, stdin=""):
