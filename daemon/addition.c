@@ -233,6 +233,20 @@ static int make_entry(struct addition *addition, const struct model *model, stru
 	return 0;
 }
 
+/* Better refused now than when somebody asks. A model without a tokenizer takes token ids. */
+static int check_tokenizer(const struct addition *addition, const struct model *model,
+			   struct fail *fail)
+{
+	struct fail why = { 0 };
+	if (!gguf_has(model_gguf(model), "tokenizer.ggml.model"))
+		return 0;
+	struct tokenizer *tokenizer = tokenizer_create(model_gguf(model), &why);
+	tokenizer_destroy(tokenizer);
+	return tokenizer ? 0
+			 : fail_set(fail, why.code, "%s.gguf cannot be used: %.300s",
+				    addition->name, why.text);
+}
+
 static int check(struct addition *addition, struct fail *fail)
 {
 	struct file_mark after;
@@ -244,7 +258,9 @@ static int check(struct addition *addition, struct fail *fail)
 	struct model *model = model_open(addition->path, fail);
 	if (!model)
 		return -(int)(fail ? fail->code : FAIL_INVALID);
-	result = make_entry(addition, model, fail);
+	result = check_tokenizer(addition, model, fail);
+	if (result == 0)
+		result = make_entry(addition, model, fail);
 	model_close(model);
 	if (result == 0)
 		result = look(addition, &after, fail);

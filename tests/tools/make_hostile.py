@@ -146,6 +146,21 @@ def more_tensor(*fields):
     return lambda file: file.more_tensors.append(list(fields))
 
 
+def tokens(change_list):
+    def change(file):
+        change_list(file.keys["tokenizer.ggml.tokens"][1][1])
+    return change
+
+
+def bpe(pre="llama-bpe", merges=None):
+    def change(file):
+        file.keys["tokenizer.ggml.model"] = (STRING, "gpt2")
+        file.keys["tokenizer.ggml.pre"] = (STRING, pre)
+        if merges is not None:
+            file.keys["tokenizer.ggml.merges"] = (ARRAY, (STRING, merges))
+    return change
+
+
 def raw(kind, *parts):
     return struct.pack("<I", kind) + b"".join(parts)
 
@@ -272,6 +287,24 @@ CASES = [
     ("shape-three-sides", tensor("blk.0.ffn_down.weight", dims=[64, 16, 2]), "64 x 16 x 2"),
     ("tensor-missing", drop(GATE), "lacks the tensor blk.0.ffn_gate.weight"),
     ("type-not-computed", tensor(GATE, type=24), "has type I8"),
+    # vocabularies
+    ("piece-long", tokens(lambda t: t.__setitem__(259, "a" * 1025)),
+     "token 259 of the vocabulary has 1025"),
+    ("pieces-equal", tokens(lambda t: t.__setitem__(259, "<s>")), "tokens 1 and 259"),
+    ("token-types-short", key("tokenizer.ggml.token_type", (ARRAY, (I32, [1, 2]))),
+     "has 2 entries for 260 tokens"),
+    ("token-types-text", key("tokenizer.ggml.token_type", (ARRAY, (STRING, ["a"] * 260))),
+     "not numbers"),
+    ("score-nan", key("tokenizer.ggml.scores", (ARRAY, (F32, [float("nan")] * 260))),
+     "token 0 has no number as score"),
+    ("token-id-past-end", key("tokenizer.ggml.bos_token_id", (U32, 260)),
+     "bos_token_id is 260, but the vocabulary has 260"),
+    ("tokenizer-unknown", key("tokenizer.ggml.model", (STRING, "t5")), "kind \"t5\" is not known"),
+    ("tokenizer-missing", drop("tokenizer.ggml.model"), "tokenizer.ggml.model is missing"),
+    ("merges-missing", bpe(), "tokenizer.ggml.merges is missing"),
+    ("merge-of-nothing", bpe(merges=["a b"]), "merge 0 of the vocabulary does not make a token"),
+    ("merge-without-space", bpe(merges=["aa"]), "merge 0 of the vocabulary does not make a token"),
+    ("pretokenizer-unknown", bpe(pre="klingon", merges=[]), "klingon"),
     ("norm-half", tensor("output_norm.weight", type=1), "norms and biases must be F32"),
 ]
 

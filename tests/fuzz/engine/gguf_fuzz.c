@@ -1,5 +1,6 @@
 /* Any bytes as a GGUF header: as a whole file, and as metadata of a file that has its data. */
 #include "compute/model.h"
+#include "compute/tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct gguf *gguf = gguf_parse(data, size, file_size, &fail);
 		if (gguf)
 			look(gguf);
+		if (gguf)
+			tokenizer_destroy(tokenizer_create(gguf, &fail));
 		else if (fail.code == FAIL_NONE || !fail.text[0])
 			abort();
 		gguf_close(gguf);

@@ -1,6 +1,7 @@
 /* Every file of tests/tools/make_hostile.py gets the sentence that its list asks for. */
 #include "base/fail.h"
 #include "compute/model.h"
+#include "compute/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +12,14 @@ static bool check(const char *folder, const char *name, const char *fragment)
 	struct fail fail = { 0 };
 	snprintf(path, sizeof(path), "%s/%s.gguf", folder, name);
 	struct model *model = model_open(path, &fail);
+	struct tokenizer *tokenizer = model ? tokenizer_create(model_gguf(model), &fail) : NULL;
 	const bool sound = fragment[0] == 0;
-	const bool good = sound ? model != NULL
-				: !model && fail.code != FAIL_NONE && strstr(fail.text, fragment);
+	const bool said = !tokenizer && fail.code != FAIL_NONE && strstr(fail.text, fragment);
+	const bool good = sound ? tokenizer != NULL : said;
 	if (!good)
 		printf("%s: wanted '%s', got '%s'\n", name, fragment,
-		       model ? "a model" : fail.text);
+		       tokenizer ? "a model" : fail.text);
+	tokenizer_destroy(tokenizer);
 	model_close(model);
 	return good;
 }

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "compute/model.h"
+#include "compute/tokenizer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,12 +109,29 @@ static bool use(struct model *model)
 	return end != 0;
 }
 
+/* The vocabulary may be bad where the model is good; then it is refused with a sentence. */
+static bool use_tokenizer(const struct model *model)
+{
+	struct fail fail = { 0 };
+	struct tokenizer *tokenizer = tokenizer_create(model_gguf(model), &fail);
+	if (!tokenizer)
+		return fail.code != FAIL_NONE && strlen(fail.text) > 10;
+	struct buf ids;
+	buf_init(&ids);
+	const struct tokenize_options options = { .bos = true, .special = true };
+	const bool good = tokenizer_encode(tokenizer, "once upon a \xff time", 18, &options, &ids,
+					   &fail) == 0;
+	buf_finish(&ids);
+	tokenizer_destroy(tokenizer);
+	return good;
+}
+
 /* 1: opened, 0: refused with a sentence, -1: refused without one, or it opened and is unusable. */
 static int judge(struct model *model, const struct fail *fail)
 {
 	if (!model)
 		return fail->code != FAIL_NONE && strlen(fail->text) > 10 ? 0 : -1;
-	const bool good = use(model);
+	const bool good = use(model) && use_tokenizer(model);
 	model_close(model);
 	return good ? 1 : -1;
 }
@@ -133,6 +151,7 @@ static int try_memory(const uint8_t *bytes, size_t size)
 static int try_file(const char *path, const uint8_t *bytes, size_t size)
 {
 	struct fail fail = { 0 };
+	unlink(path); /* a new file: some file systems flush one that is written over */
 	FILE *file = fopen(path, "wb");
 	if (!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0)
 		return -1;
