@@ -175,7 +175,11 @@ static void on_resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface,
 	struct sighting *sighting = userdata;
 	struct mdns *mdns = sighting->mdns;
 	if (event == AVAHI_RESOLVER_FOUND && address && port != 0) {
-		sighting->address = address_of(address, interface, port);
+		const struct address found = address_of(address, interface, port);
+		/* a stranger must not aim us at ourselves */
+		if (address_is_loopback(&found) && !(flags & AVAHI_LOOKUP_RESULT_LOCAL))
+			return;
+		sighting->address = found;
 		report(sighting);
 		return;
 	}
