@@ -12,8 +12,11 @@ extern const struct kernels kernels_avx2;
 
 void avx2_quantize_row(enum row_format format, const float *x, uint32_t n, void *row);
 void avx2_matmul(const struct matmul *product, uint32_t first, uint32_t end);
-/* Whole groups of AVX2_LANES outputs: of quantised weights, and of F32, F16 or BF16. */
-void avx2_matmul_integer(const struct matmul *product, uint32_t first, uint32_t end);
+/* For whole groups of AVX2_LANES outputs. Quantised weights, one or two rows: */
+void avx2_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end);
+/* Quantised weights, any number of rows: */
+void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t end);
+/* F32, F16 and BF16: */
 void avx2_matmul_float(const struct matmul *product, uint32_t first, uint32_t end);
 void avx2_rms_norm(float *out, const float *x, const float *weight, uint32_t n, float eps);
 void avx2_rope(float *heads, uint32_t n_heads, uint32_t width, uint32_t n_rot,

@@ -72,7 +72,7 @@ size_t row_bytes(enum row_format format, uint32_t n)
 		return row_round((size_t)n * sizeof(float));
 	if (format == ROW_I8X256)
 		return row_wide_sum_offset(n) + row_round(n / 32 * sizeof(int16_t));
-	return row_sum_offset(format, n) + row_round(n / 32 * sizeof(int16_t));
+	return row_sum_offset(format, n) + row_round(n / 32 * sizeof(float));
 }
 
 size_t weight_row_bytes(uint32_t tensor_type, uint32_t n)

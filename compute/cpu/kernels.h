@@ -78,7 +78,7 @@ struct kernels {
 	void (*dequantize_row)(uint32_t type, const uint8_t *weights, uint32_t n, float *out);
 
 	/* Outputs [first, end) of all rows. Fastest when first and end are multiples of
-	 * MATMUL_ROWS. Several calls for one product may run at the same time. */
+	 * MATMUL_ROWS (matmul.h). Several calls for one product may run at the same time. */
 	void (*matmul)(const struct matmul *product, uint32_t first, uint32_t end);
 
 	/* out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]. out may be x. */

@@ -6,7 +6,7 @@
 #include "compute/cpu/pool.h"
 
 /* Piece borders are multiples of it (but for the last one of a matrix). */
-#define MATMUL_ROWS 16u
+#define MATMUL_ROWS 32u
 #define MATMUL_MAX 4u
 
 /* Runs up to MATMUL_MAX products in one go (q, k and v; gate and up), so that the threads meet

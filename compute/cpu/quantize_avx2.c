@@ -70,16 +70,20 @@ void avx2_quantize_row(enum row_format format, const float *x, uint32_t n, void 
 	}
 	uint8_t *bytes = row;
 	float *scales = (void *)(bytes + row_scale_offset(n));
-	int16_t *sums = (void *)(bytes + row_sum_offset(format, n));
-	int16_t *wide = format == ROW_I8X256 ? (void *)(bytes + row_wide_sum_offset(n)) : sums;
+	float *floats = (void *)(bytes + row_sum_offset(format, n));
+	int16_t *narrow = (void *)floats, *wide = (void *)(bytes + row_wide_sum_offset(n));
 	const uint32_t block = row_block(format);
 	for (uint32_t i = 0; i < n; i += block)
 		scales[i / block] = quantize_block(x + i, block, (int8_t *)bytes + i);
 	for (uint32_t i = 0; i < n; i += 32) {
 		int16_t halves[2];
 		sum_halves(_mm256_loadu_si256((const void *)(bytes + i)), halves);
-		if (format == ROW_I8X256)
-			memcpy(sums + i / 16, halves, sizeof(halves));
-		wide[i / 32] = (int16_t)(halves[0] + halves[1]);
+		const int16_t sum = (int16_t)(halves[0] + halves[1]);
+		if (format == ROW_I8X32) {
+			floats[i / 32] = (float)sum;
+			continue;
+		}
+		memcpy(narrow + i / 16, halves, sizeof(halves));
+		wide[i / 32] = sum;
 	}
 }

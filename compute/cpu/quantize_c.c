@@ -40,14 +40,25 @@ static float quantize_block(const float *x, uint32_t n, int8_t *q)
 	return largest / 127.0f;
 }
 
-static void sum_groups(const int8_t *q, uint32_t n, uint32_t width, int16_t *sums)
+static int sum_of(const int8_t *q, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i += width) {
-		int sum = 0;
-		for (uint32_t j = 0; j < width; j++)
-			sum += q[i + j];
-		sums[i / width] = (int16_t)sum;
-	}
+	int sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += q[i];
+	return sum;
+}
+
+static void write_sums(enum row_format format, uint32_t n, uint8_t *row)
+{
+	const int8_t *q = (const int8_t *)row;
+	float *floats = (void *)(row + row_sum_offset(format, n));
+	int16_t *narrow = (void *)floats, *wide = (void *)(row + row_wide_sum_offset(n));
+	for (uint32_t i = 0; format == ROW_I8X32 && i < n / 32; i++)
+		floats[i] = (float)sum_of(q + 32 * i, 32);
+	for (uint32_t i = 0; format == ROW_I8X256 && i < n / 16; i++)
+		narrow[i] = (int16_t)sum_of(q + 16 * i, 16);
+	for (uint32_t i = 0; format == ROW_I8X256 && i < n / 32; i++)
+		wide[i] = (int16_t)sum_of(q + 32 * i, 32);
 }
 
 void c_quantize_row(enum row_format format, const float *x, uint32_t n, void *row)
@@ -62,9 +73,7 @@ void c_quantize_row(enum row_format format, const float *x, uint32_t n, void *ro
 	const uint32_t block = row_block(format);
 	for (uint32_t i = 0; i < n; i += block)
 		scales[i / block] = quantize_block(x + i, block, q + i);
-	sum_groups(q, n, row_sum_width(format), (void *)(bytes + row_sum_offset(format, n)));
-	if (format == ROW_I8X256)
-		sum_groups(q, n, 32, (void *)(bytes + row_wide_sum_offset(n)));
+	write_sums(format, n, bytes);
 }
 
 static void dequantize_block(const struct format *format, const struct block *block, float *out)

@@ -1,8 +1,8 @@
 /* rows.h: where the parts of a quantised activation row lie.
  *
- * A row of n columns is its int8 values, then the f32 scale of each block, then int16 sums of the
- * values: one per 32 (ROW_I8X32), or one per 16 and then one per 32 (ROW_I8X256). Each part begins
- * at a multiple of ROW_ALIGN. */
+ * A row of n columns is its int8 values, then the f32 scale of each block, then sums of the values:
+ * of ROW_I8X32 one per 32, as f32; of ROW_I8X256 one per 16 and then one per 32, as int16. Each part
+ * begins at a multiple of ROW_ALIGN. */
 #ifndef COMPUTE_CPU_ROWS_H
 #define COMPUTE_CPU_ROWS_H
 
@@ -19,12 +19,6 @@ static inline size_t row_round(size_t bytes)
 static inline uint32_t row_block(enum row_format format)
 {
 	return format == ROW_I8X256 ? 256 : 32;
-}
-
-/* Columns of the first part of sums. */
-static inline uint32_t row_sum_width(enum row_format format)
-{
-	return format == ROW_I8X256 ? 16 : 32;
 }
 
 static inline size_t row_scale_offset(uint32_t n)

@@ -7,8 +7,10 @@ void avx2_matmul(const struct matmul *product, uint32_t first, uint32_t end)
 	const uint32_t whole = first + (end - first) / AVX2_LANES * AVX2_LANES;
 	if (row_format_of(product->type) == ROW_F32)
 		avx2_matmul_float(product, first, whole);
+	else if (product->n_rows <= 2)
+		avx2_matmul_direct(product, first, whole);
 	else
-		avx2_matmul_integer(product, first, whole);
+		avx2_matmul_panels(product, first, whole);
 	c_matmul(product, whole, end);
 }
 

@@ -1,0 +1,190 @@
+/* Products of quantised weights with one or two rows: weights go from their file form through
+ * registers, eight outputs at a time. */
+#include "compute/cpu/avx2.h"
+#include "compute/cpu/steps_avx2.h"
+
+#define ROWS_MAX 2
+
+/* Products of `n` vectors of weights with the columns from `x` on, added in 16 bits: the caller
+ * sees to it that they fit. */
+FORCE_INLINE __m256i narrow_sum(const __m256i *w, int n, const uint8_t *x)
+{
+	__m256i sum = _mm256_maddubs_epi16(w[0], repeat_32(x));
+	UNROLL
+	for (int c = 1; c < n; c++)
+		sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w[c], repeat_32(x + 4 * c)));
+	return sum;
+}
+
+/* ---- 32-blocks ---- */
+
+FORCE_INLINE __m256i signed_products(const __m256i w[8], const uint8_t *x)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	__m256i sum = _mm256_setzero_si256();
+	UNROLL
+	for (int c = 0; c < 8; c++) {
+		const __m256i y = _mm256_sign_epi8(repeat_32(x + 4 * c), w[c]);
+		const __m256i narrow = _mm256_maddubs_epi16(_mm256_abs_epi8(w[c]), y);
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, ones));
+	}
+	return sum;
+}
+
+/* 15 * 127 * 2 * 8 and 31 * 127 * 2 * 4 fit in 16 bits. */
+FORCE_INLINE __m256i products_32(uint32_t type, const __m256i w[8], const uint8_t *x)
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	if (type == TENSOR_Q8_0)
+		return signed_products(w, x);
+	if (type == TENSOR_Q4_0)
+		return _mm256_madd_epi16(narrow_sum(w, 8, x), ones);
+	return _mm256_add_epi32(_mm256_madd_epi16(narrow_sum(w, 4, x), ones),
+				_mm256_madd_epi16(narrow_sum(w + 4, 4, x + 16), ones));
+}
+
+FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			   uint32_t block, __m256 *sums)
+{
+	const float offset = type == TENSOR_Q4_0 ? 8.0f : type == TENSOR_Q5_0 ? 16.0f : 0.0f;
+	__m256i w[8];
+	const __m256 d = unpack_32(type, octet, w);
+	UNROLL
+	for (int r = 0; r < rows; r++) {
+		const uint8_t *x = input_row(in, r) + 32 * (size_t)block;
+		sums[r] = step_32(products_32(type, w, x), offset, d, in, r, block, sums[r]);
+	}
+}
+
+/* ---- 256-blocks ---- */
+
+/* 16 columns (Q6_K) or 32 (Q4_K, Q5_K) that share a scale. 63 * 127 * 2 * 2 fits in 16 bits. */
+FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8_t *x,
+				    __m256i scale)
+{
+	if (type == TENSOR_Q4_K)
+		return _mm256_madd_epi16(narrow_sum(w, 8, x), scale);
+	const int half = type == TENSOR_Q5_K ? 4 : 2;
+	return _mm256_add_epi32(_mm256_madd_epi16(narrow_sum(w, half, x), scale),
+				_mm256_madd_epi16(narrow_sum(w + half, half, x + 4 * half), scale));
+}
+
+/* 64 columns of a block. */
+FORCE_INLINE void part_256(uint32_t type, struct octet octet, const struct k_head *head, int part,
+			   const struct inputs *in, int rows, uint32_t block, __m256i *products)
+{
+	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 4 : 2;
+	__m256i w[16];
+	unpack_64(type, octet, head, part, w);
+	UNROLL
+	for (int g = 0; g < groups; g++) {
+		const int column = group_column(type, part, g);
+		const __m256i scale = scale_twice(type, head->scale, column / width);
+		UNROLL
+		for (int r = 0; r < rows; r++) {
+			const uint8_t *x = input_row(in, r) + 256 * (size_t)block + column;
+			products[r] = _mm256_add_epi32(
+				products[r], group_products(type, w + g * width / 4, x, scale));
+		}
+	}
+}
+
+FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			    uint32_t block, __m256 *sums)
+{
+	struct k_head head;
+	__m256i products[ROWS_MAX], pairs[8];
+	unpack_head(type, octet, &head);
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		products[r] = _mm256_setzero_si256();
+	part_256(type, octet, &head, 0, in, rows, block, products);
+	part_256(type, octet, &head, 1, in, rows, block, products);
+	part_256(type, octet, &head, 2, in, rows, block, products);
+	part_256(type, octet, &head, 3, in, rows, block, products);
+	make_pairs(type, &head, pairs);
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		sums[r] = step_256(type, products[r], pair_products(type, pairs, in, r, block),
+				   head.d, head.dmin, input_float(in, in->scales, r, block),
+				   sums[r]);
+}
+
+/* ---- rows of blocks ---- */
+
+/* Asks for a share of the next eight rows, as large as the block now at work: the processor's own
+ * prefetching does not follow eight short rows at once. */
+FORCE_INLINE void fetch_ahead(struct octet octet, uint32_t block, size_t bytes)
+{
+	const uint8_t *ahead = octet.bytes + 8 * octet.stride + 8 * block * bytes;
+	UNROLL
+	for (size_t i = 0; i < 8 * bytes; i += 64)
+		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+}
+
+FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			       uint32_t n_blocks, float *out, size_t out_stride)
+{
+	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
+	for (uint32_t s = 0; s < SEGMENTS; s++) {
+		const uint32_t end = segment_first(s + 1, n_blocks);
+		__m256 sums[ROWS_MAX];
+		for (int r = 0; r < rows; r++)
+			sums[r] = _mm256_setzero_ps();
+		for (uint32_t b = segment_first(s, n_blocks); b < end; b++) {
+			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
+						  octet.stride };
+			fetch_ahead(octet, b, block_bytes(type));
+			if (is_k(type))
+				block_256(type, at, in, rows, b, sums);
+			else
+				block_32(type, at, in, rows, b, sums);
+		}
+		for (int r = 0; r < rows; r++)
+			tree_add(&levels[0][r], ROWS_MAX, s, sums[r]);
+	}
+	for (int r = 0; r < rows; r++)
+		_mm256_storeu_ps(out + (size_t)r * out_stride, levels[SEGMENT_LEVELS][r]);
+}
+
+FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32_t first,
+			     uint32_t end)
+{
+	const struct inputs in = inputs_of(product);
+	const size_t stride = weight_row_bytes(type, product->n_in);
+	const uint32_t n_blocks = product->n_in / (is_k(type) ? 256 : 32);
+	for (uint32_t o = first; o < end; o += AVX2_LANES) {
+		const struct octet octet = { product->weights + o * stride, stride };
+		if (product->n_rows == 1)
+			direct_octet(type, octet, &in, 1, n_blocks, product->out + o, 0);
+		else
+			direct_octet(type, octet, &in, 2, n_blocks, product->out + o,
+				     product->out_stride);
+	}
+}
+
+/* One function a type: the compiler sees the type as a constant throughout. */
+#define DIRECT_FUNCTION(name, type)                                                                \
+	static void name(const struct matmul *product, uint32_t first, uint32_t end)               \
+	{                                                                                          \
+		direct_run(type, product, first, end);                                             \
+	}
+
+DIRECT_FUNCTION(direct_q4_0, TENSOR_Q4_0)
+DIRECT_FUNCTION(direct_q5_0, TENSOR_Q5_0)
+DIRECT_FUNCTION(direct_q8_0, TENSOR_Q8_0)
+DIRECT_FUNCTION(direct_q4_k, TENSOR_Q4_K)
+DIRECT_FUNCTION(direct_q5_k, TENSOR_Q5_K)
+DIRECT_FUNCTION(direct_q6_k, TENSOR_Q6_K)
+
+typedef void direct_fn(const struct matmul *product, uint32_t first, uint32_t end);
+
+static direct_fn *const functions[] = {
+	[TENSOR_Q4_0] = direct_q4_0, [TENSOR_Q5_0] = direct_q5_0, [TENSOR_Q8_0] = direct_q8_0,
+	[TENSOR_Q4_K] = direct_q4_k, [TENSOR_Q5_K] = direct_q5_k, [TENSOR_Q6_K] = direct_q6_k,
+};
+
+void avx2_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end)
+{
+	functions[product->type](product, first, end);
+}

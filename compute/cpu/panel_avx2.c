@@ -1,0 +1,403 @@
+/* Products of quantised weights with many rows: 256 columns of some outputs are unpacked into a
+ * panel once, and the panel meets all rows. */
+#include "compute/cpu/avx2.h"
+#include "compute/cpu/steps_avx2.h"
+
+/* Activation rows that share one unpacking. */
+#define ROWS_AT_ONCE 64
+/* A tile, held in registers: rows of activations times panels of eight outputs. */
+#define TILE_ROWS 4
+#define TILE_PANELS 2
+/* Panels that meet a tile's rows one after the other, so that activations are read less often. */
+#define STRIP 4
+/* 32-blocks in a panel. */
+#define PANEL_BLOCKS 8
+
+/* 256 columns of eight weight rows. Unsigned bytes: w[i] has columns 4i to 4i + 3. Signed ones
+ * (Q8_0) leave no room for sums in 16 bits and are held in 16 bits: w[i] has columns 2i, 2i + 1. */
+struct panel {
+	__m256i w[128];
+	__m256i twice[16], pair[8]; /* 256-blocks: scales as the multiplication takes them */
+	__m256 d[PANEL_BLOCKS], dmin;
+};
+
+#define PANEL_STEP (sizeof(struct panel) / sizeof(__m256i))
+
+FORCE_INLINE bool is_wide(uint32_t type)
+{
+	return type == TENSOR_Q8_0;
+}
+
+/* ---- unpacking ---- */
+
+/* Four columns in bytes to two vectors of two in 16 bits. */
+FORCE_INLINE void widen_signed(__m256i w, __m256i out[2])
+{
+	out[0] = _mm256_srai_epi16(pick(w, -1, 0, -1, 1), 8);
+	out[1] = _mm256_srai_epi16(pick(w, -1, 2, -1, 3), 8);
+}
+
+FORCE_INLINE void fill_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
+			  struct panel *panel)
+{
+	const int vectors = group_width(type) / 4;
+	__m256i w[16];
+	unpack_64(type, octet, head, part, w);
+	UNROLL
+	for (int i = 0; i < 16; i++)
+		panel->w[group_column(type, part, i / vectors) / 4 + i % vectors] = w[i];
+}
+
+FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *panel)
+{
+	const int groups = type == TENSOR_Q6_K ? 16 : 8;
+	struct k_head head;
+	unpack_head(type, octet, &head);
+	fill_64(type, octet, &head, 0, panel);
+	fill_64(type, octet, &head, 1, panel);
+	fill_64(type, octet, &head, 2, panel);
+	fill_64(type, octet, &head, 3, panel);
+	UNROLL
+	for (int j = 0; j < groups; j++)
+		panel->twice[j] = scale_twice(type, head.scale, j);
+	make_pairs(type, &head, panel->pair);
+	panel->d[0] = head.d;
+	if (type != TENSOR_Q6_K)
+		panel->dmin = head.dmin;
+}
+
+FORCE_INLINE void fill_32(uint32_t type, struct octet octet, uint32_t n, struct panel *panel)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct octet at = { octet.bytes + i * block_bytes(type), octet.stride };
+		__m256i w[8];
+		panel->d[i] = unpack_32(type, at, w);
+		UNROLL
+		for (int c = 0; c < 8; c++) {
+			if (is_wide(type))
+				widen_signed(w[c], panel->w + 16 * i + 2 * c);
+			else
+				panel->w[8 * i + (uint32_t)c] = w[c];
+		}
+	}
+}
+
+/* ---- multiplying ---- */
+
+/* Columns of a panel in 16 bits, for wide weights. */
+struct wide_rows {
+	int16_t x[TILE_ROWS][256] __attribute__((aligned(32)));
+};
+
+FORCE_INLINE void widen_rows(const struct inputs *in, int rows, uint32_t column, uint32_t n,
+			     struct wide_rows *wide)
+{
+	for (int r = 0; r < rows; r++) {
+		const uint8_t *from = input_row(in, r) + column;
+		for (uint32_t i = 0; i < n; i += 16)
+			_mm256_store_si256((void *)&wide->x[r][i],
+					   _mm256_cvtepi8_epi16(load_128(from + i)));
+	}
+}
+
+/* A tile's accumulators. */
+struct tile {
+	__m256i v[TILE_PANELS][TILE_ROWS];
+};
+
+FORCE_INLINE void tile_clear(struct tile *tile, int panels, int rows)
+{
+	UNROLL
+	for (int p = 0; p < panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			tile->v[p][r] = _mm256_setzero_si256();
+	}
+}
+
+/* Keeps the compiler from adding up in another order: it would first multiply all, in more vectors
+ * than there are registers. */
+#define IN_ORDER(vector) __asm__("" : "+x"(vector))
+
+/* Adds the products of `n` narrow vectors with the columns from `x` on in 16 bits: the caller sees
+ * to it that they fit. The vectors of panel p begin at w + p * PANEL_STEP. */
+FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int panels,
+			     const uint8_t *x, size_t stride, int rows)
+{
+	UNROLL
+	for (int c = 0; c < n; c++) {
+		UNROLL
+		for (int r = 0; r < rows; r++) {
+			const __m256i y = repeat_32(x + (size_t)r * stride + 4 * c);
+			UNROLL
+			for (int p = 0; p < panels; p++) {
+				__m256i *to = &tile->v[p][r];
+				*to = _mm256_add_epi16(
+					*to,
+					_mm256_maddubs_epi16(w[(size_t)p * PANEL_STEP + c], y));
+				IN_ORDER(*to);
+			}
+		}
+	}
+}
+
+/* The same of wide vectors, in 32 bits. */
+FORCE_INLINE void add_wide(struct tile *tile, const __m256i *w, int n, int panels, const uint8_t *x,
+			   size_t stride, int rows)
+{
+	UNROLL
+	for (int c = 0; c < n; c++) {
+		UNROLL
+		for (int r = 0; r < rows; r++) {
+			const __m256i y = repeat_32(x + (size_t)r * stride + 4 * c);
+			UNROLL
+			for (int p = 0; p < panels; p++) {
+				__m256i *to = &tile->v[p][r];
+				*to = _mm256_add_epi32(
+					*to, _mm256_madd_epi16(w[(size_t)p * PANEL_STEP + c], y));
+				IN_ORDER(*to);
+			}
+		}
+	}
+}
+
+/* Adds narrow sums, each times its output's factor. */
+FORCE_INLINE void add_widened(struct tile *tile, const struct tile *narrow, const __m256i *factor,
+			      size_t factor_step, int panels, int rows)
+{
+	UNROLL
+	for (int p = 0; p < panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			tile->v[p][r] = _mm256_add_epi32(
+				tile->v[p][r],
+				_mm256_madd_epi16(narrow->v[p][r], factor[(size_t)p * factor_step]));
+	}
+}
+
+/* `vectors` of columns that share a factor. What fits in 16 bits: 15 * 127 * 2 * 8 (Q4_0, Q4_K),
+ * 31 * 127 * 2 * 4 (Q5_0, Q5_K), 63 * 127 * 2 * 2 (Q6_K). */
+FORCE_INLINE void add_group(uint32_t type, struct tile *tile, const __m256i *w, int vectors,
+			    int panels, const uint8_t *x, size_t stride, int rows,
+			    const __m256i *factor, size_t factor_step)
+{
+	const int n = type == TENSOR_Q5_K || type == TENSOR_Q5_0 ? 4 : type == TENSOR_Q6_K ? 2 : 8;
+	UNROLL
+	for (int c = 0; c < vectors; c += n) {
+		struct tile narrow;
+		tile_clear(&narrow, panels, rows);
+		add_narrow(&narrow, w + c, n, panels, x + 4 * c, stride, rows);
+		add_widened(tile, &narrow, factor, factor_step, panels, rows);
+	}
+}
+
+FORCE_INLINE void tile_256(uint32_t type, const struct panel *panels, int n_panels,
+			   const struct inputs *in, int rows, uint32_t block,
+			   __m256 (*sums)[ROWS_AT_ONCE])
+{
+	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 16 : 8;
+	struct tile tile;
+	tile_clear(&tile, n_panels, rows);
+	for (int g = 0; g < groups; g++)
+		add_group(type, &tile, panels->w + g * (width / 4), width / 4, n_panels,
+			  in->rows + 256 * (size_t)block + g * width, in->stride, rows,
+			  panels->twice + g, PANEL_STEP);
+	UNROLL
+	for (int p = 0; p < n_panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[p][r] = step_256(
+				type, tile.v[p][r],
+				pair_products(type, panels[p].pair, in, r, block), panels[p].d[0],
+				panels[p].dmin, input_float(in, in->scales, r, block), sums[p][r]);
+	}
+}
+
+/* Block i of a panel of Q4_0 or Q5_0. */
+FORCE_INLINE void tile_32(uint32_t type, const struct panel *panels, int n_panels,
+			   const struct inputs *in, int rows, uint32_t block, uint32_t i,
+			   __m256 (*sums)[ROWS_AT_ONCE])
+{
+	const __m256i ones = _mm256_set1_epi16(1);
+	struct tile tile;
+	tile_clear(&tile, n_panels, rows);
+	add_group(type, &tile, panels->w + 8 * i, 8, n_panels, in->rows + 32 * (size_t)(block + i),
+		  in->stride, rows, &ones, 0);
+	UNROLL
+	for (int p = 0; p < n_panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[p][r] = step_32(tile.v[p][r], type == TENSOR_Q4_0 ? 8.0f : 16.0f,
+					     panels[p].d[i], in, r, block + i, sums[p][r]);
+	}
+}
+
+/* Block i of a panel of Q8_0; `x` has the panel's columns. */
+FORCE_INLINE void tile_wide(const struct panel *panels, int n_panels, const struct inputs *in,
+			    const struct wide_rows *x, int rows, uint32_t block, uint32_t i,
+			    __m256 (*sums)[ROWS_AT_ONCE])
+{
+	struct tile tile;
+	tile_clear(&tile, n_panels, rows);
+	add_wide(&tile, panels->w + 16 * i, 16, n_panels, (const uint8_t *)&x->x[0][32 * i],
+		 sizeof(x->x[0]), rows);
+	UNROLL
+	for (int p = 0; p < n_panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[p][r] = step_32(tile.v[p][r], 0.0f, panels[p].d[i], in, r, block + i,
+					     sums[p][r]);
+	}
+}
+
+FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_panels,
+			   const struct inputs *in, const struct wide_rows *x, int rows,
+			   uint32_t block, uint32_t n, __m256 (*sums)[ROWS_AT_ONCE])
+{
+	if (is_k(type))
+		tile_256(type, panels, n_panels, in, rows, block, sums);
+	for (uint32_t i = 0; !is_k(type) && i < n; i++) {
+		if (is_wide(type))
+			tile_wide(panels, n_panels, in, x, rows, block, i, sums);
+		else
+			tile_32(type, panels, n_panels, in, rows, block, i, sums);
+	}
+}
+
+/* All panels of a strip times some rows. `sums` [panels][ROWS_AT_ONCE], from the first of the rows
+ * on. */
+FORCE_INLINE void strip_rows(uint32_t type, const struct panel *panels, uint32_t n_panels,
+			     const struct inputs *in, int rows, uint32_t block, uint32_t n,
+			     __m256 (*sums)[ROWS_AT_ONCE])
+{
+	struct wide_rows wide;
+	uint32_t p = 0;
+	if (is_wide(type))
+		widen_rows(in, rows, 32 * block, 32 * n, &wide);
+	for (; p + TILE_PANELS <= n_panels; p += TILE_PANELS)
+		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, block, n, sums + p);
+	if (p < n_panels)
+		tile_run(type, panels + p, 1, in, &wide, rows, block, n, sums + p);
+}
+
+/* ---- strips ---- */
+
+/* Some outputs, some rows. */
+struct strip {
+	struct octet octet; /* the first of its outputs */
+	uint32_t n_panels;
+	struct inputs in;
+	uint32_t n_rows;
+	uint32_t n_blocks;
+	struct panel panels[STRIP];
+	__m256 sums[STRIP][ROWS_AT_ONCE];
+	__m256 levels[SEGMENT_LEVELS + 1][STRIP][ROWS_AT_ONCE];
+};
+
+/* Asks for a share of the next strip's weights, as large as what is unpacked now. */
+FORCE_INLINE void fetch_ahead(const struct strip *strip, size_t block, size_t bytes)
+{
+	const size_t outputs = 8 * (size_t)strip->n_panels;
+	const uint8_t *ahead = strip->octet.bytes + outputs * (strip->octet.stride + block);
+	for (size_t i = 0; i < outputs * bytes; i += 64)
+		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+}
+
+FORCE_INLINE void strip_fill(uint32_t type, struct strip *strip, uint32_t block, uint32_t n)
+{
+	for (uint32_t p = 0; p < strip->n_panels; p++) {
+		const struct octet at = { strip->octet.bytes + 8 * p * strip->octet.stride +
+						  (size_t)block * block_bytes(type),
+					  strip->octet.stride };
+		if (is_k(type))
+			fill_256(type, at, &strip->panels[p]);
+		else
+			fill_32(type, at, n, &strip->panels[p]);
+	}
+}
+
+FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, uint32_t block, uint32_t n)
+{
+	struct inputs in = strip->in;
+	__m256(*sums)[ROWS_AT_ONCE] = strip->sums;
+	uint32_t r = 0;
+	for (; r + TILE_ROWS <= strip->n_rows; r += TILE_ROWS) {
+		strip_rows(type, strip->panels, strip->n_panels, &in, TILE_ROWS, block, n,
+			   (void *)&sums[0][r]);
+		in.rows += TILE_ROWS * in.stride;
+	}
+	for (; r < strip->n_rows; r++, in.rows += in.stride)
+		strip_rows(type, strip->panels, strip->n_panels, &in, 1, block, n,
+			   (void *)&sums[0][r]);
+}
+
+FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t segment)
+{
+	const uint32_t step = is_k(type) ? 1 : PANEL_BLOCKS;
+	const uint32_t end = segment_first(segment + 1, strip->n_blocks);
+	for (uint32_t p = 0; p < strip->n_panels; p++)
+		for (uint32_t r = 0; r < strip->n_rows; r++)
+			strip->sums[p][r] = _mm256_setzero_ps();
+	for (uint32_t b = segment_first(segment, strip->n_blocks); b < end; b += step) {
+		const uint32_t n = end - b < step ? end - b : step;
+		fetch_ahead(strip, b * (size_t)block_bytes(type), n * (size_t)block_bytes(type));
+		strip_fill(type, strip, b, n);
+		strip_multiply(type, strip, b, n);
+	}
+	for (uint32_t p = 0; p < strip->n_panels; p++)
+		for (uint32_t r = 0; r < strip->n_rows; r++)
+			tree_add(&strip->levels[0][p][r], STRIP * ROWS_AT_ONCE, segment,
+				 strip->sums[p][r]);
+}
+
+FORCE_INLINE void strip_run(uint32_t type, struct strip *strip, float *out, size_t out_stride)
+{
+	for (uint32_t s = 0; s < SEGMENTS; s++)
+		strip_segment(type, strip, s);
+	for (uint32_t p = 0; p < strip->n_panels; p++)
+		for (uint32_t r = 0; r < strip->n_rows; r++)
+			_mm256_storeu_ps(out + r * out_stride + 8 * p,
+					 strip->levels[SEGMENT_LEVELS][p][r]);
+}
+
+/* One function a type: the compiler sees the type as a constant throughout. */
+#define STRIP_FUNCTION(name, type)                                                                 \
+	static void name(struct strip *strip, float *out, size_t out_stride)                       \
+	{                                                                                          \
+		strip_run(type, strip, out, out_stride);                                           \
+	}
+
+STRIP_FUNCTION(strip_q4_0, TENSOR_Q4_0)
+STRIP_FUNCTION(strip_q5_0, TENSOR_Q5_0)
+STRIP_FUNCTION(strip_q8_0, TENSOR_Q8_0)
+STRIP_FUNCTION(strip_q4_k, TENSOR_Q4_K)
+STRIP_FUNCTION(strip_q5_k, TENSOR_Q5_K)
+STRIP_FUNCTION(strip_q6_k, TENSOR_Q6_K)
+
+typedef void strip_fn(struct strip *strip, float *out, size_t out_stride);
+
+static strip_fn *const functions[] = {
+	[TENSOR_Q4_0] = strip_q4_0, [TENSOR_Q5_0] = strip_q5_0, [TENSOR_Q8_0] = strip_q8_0,
+	[TENSOR_Q4_K] = strip_q4_k, [TENSOR_Q5_K] = strip_q5_k, [TENSOR_Q6_K] = strip_q6_k,
+};
+
+void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t end)
+{
+	struct strip strip;
+	strip.in = inputs_of(product);
+	strip.octet.stride = weight_row_bytes(product->type, product->n_in);
+	strip.n_blocks = product->n_in / row_block(row_format_of(product->type));
+	for (uint32_t o = first; o < end; o += STRIP * AVX2_LANES) {
+		const uint32_t panels = (end - o) / AVX2_LANES;
+		strip.octet.bytes = product->weights + o * strip.octet.stride;
+		strip.n_panels = panels < STRIP ? panels : STRIP;
+		for (uint32_t r = 0; r < product->n_rows; r += ROWS_AT_ONCE) {
+			const uint32_t left = product->n_rows - r;
+			strip.in.rows = product->rows + r * strip.in.stride;
+			strip.n_rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+			functions[product->type](&strip,
+						 product->out + r * product->out_stride + o,
+						 product->out_stride);
+		}
+	}
+}
