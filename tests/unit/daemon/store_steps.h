@@ -162,7 +162,7 @@ static inline struct store_model upload(struct store *store, const char *name,
 					const struct buf *file)
 {
 	struct fail fail = { 0 };
-	struct store_model model;
+	struct store_model model = { 0 };
 	struct addition *addition = addition_upload(store, name, file->size, &fail);
 	if (!addition)
 		fail_msg("%s", fail.text);
