@@ -49,7 +49,7 @@ static void llama_bpe(void **state)
 	check("llama-bpe", "\xe6\xbc\xa2\xe5\xad\x97|\xe3\x80\x82|\xe2\x85\xa7|a|\xcc\x81"
 			   "b");
 	check("llama-bpe", "\xc2\xa0"
-			   "a|  \xe3\x80\x80");         /* other spaces than the ASCII ones */
+			   "a|  \xe3\x80\x80");          /* other spaces than the ASCII ones */
 	check("llama-bpe", "\xe1\xa0\x8e|\xe3\x80\x80"); /* U+180E is none */
 	check("llama-bpe", "'\xc5\xbf");                 /* a long s is no s */
 }
