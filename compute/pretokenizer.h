@@ -1,6 +1,7 @@
 /* pretokenizer.h: cuts text into the words that byte-level BPE works on, by the rule that
  * `tokenizer.ggml.pre` names. A rule is a row of patterns applied one after another, each cutting
- * further; what a pattern does not match stays in one piece. */
+ * further; what a pattern does not match stays in one piece. Which characters are
+ * letters and numbers is for the Unicode tables of the installed PCRE2 to say. */
 #ifndef COMPUTE_PRETOKENIZER_H
 #define COMPUTE_PRETOKENIZER_H
 

@@ -29,7 +29,8 @@ uint64_t tokenizer_bytes(const struct tokenizer *tokenizer); /* memory it holds 
 uint32_t tokenizer_bos(const struct tokenizer *tokenizer);   /* or TOKEN_NONE */
 uint32_t tokenizer_eos(const struct tokenizer *tokenizer);   /* or TOKEN_NONE */
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer);  /* the file's wish for whole prompts */
-/* True for eos, eot, eom and tokens spelt like one: generation ends there. */
+/* True for eos, eot, eom and tokens spelt like one: generation ends there. ("</s>" as a
+ * user-defined token is HTML, as in Gemma's vocabulary, and ends nothing.) */
 bool tokenizer_ends(const struct tokenizer *tokenizer, uint32_t token);
 
 struct tokenize_options {
@@ -38,8 +39,9 @@ struct tokenize_options {
 	                 anti-injection switch; user-defined tokens are matched either way) */
 };
 
-/* Appends ids (u32, host order) to `out`. Bytes that are not UTF-8 become byte tokens or U+FFFD as
- * llama.cpp does. FAIL_INVALID over TOKENIZER_TEXT_MAX; FAIL_MEMORY. */
+/* Appends ids (u32, host order) to `out`, the same as llama.cpp's. Bytes that are not UTF-8 become
+ * byte tokens (SentencePiece) or U+FFFD (BPE). Without `special` no text becomes a control token,
+ * not even by merging. FAIL_INVALID over TOKENIZER_TEXT_MAX; FAIL_MEMORY; then `out` is as before. */
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t size,
 		     const struct tokenize_options *options, struct buf *out, struct fail *fail);
 
@@ -48,7 +50,8 @@ int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t
 void tokenizer_piece(const struct tokenizer *tokenizer, uint32_t token, bool first, bool special,
 		     struct buf *out);
 
-/* ---- streaming text: holds back what may still change ---- */
+/* ---- streaming text: holds back what may still change. An answer goes on where its prompt ended,
+ * so a space at its beginning is kept. ---- */
 
 #define DETOKENIZER_STOPS_MAX 4
 #define DETOKENIZER_STOP_BYTES 256
@@ -58,8 +61,10 @@ struct detokenizer; /* one per answer */
 struct detokenizer *detokenizer_create(const struct tokenizer *tokenizer, const char *const *stops,
 				       uint32_t n_stops);
 void detokenizer_destroy(struct detokenizer *detokenizer); /* accepts NULL */
-/* Adds a token; appends to `out` the text that is final: whole UTF-8 characters, nothing that could
- * be the beginning of a stop string. True when a stop string was met: it and all after are cut. */
+/* Adds a token; appends to `out` the text that is final: whole UTF-8 characters (stray bytes as
+ * U+FFFD), nothing that could be the beginning of a stop string. True when a stop string was met:
+ * it and all after are cut. Of several the one that is complete first counts, so the text does not
+ * depend on how it was cut into tokens. */
 bool detokenizer_push(struct detokenizer *detokenizer, uint32_t token, struct buf *out);
 /* The end: appends what was held back (incomplete UTF-8 as U+FFFD). */
 void detokenizer_flush(struct detokenizer *detokenizer, struct buf *out);
