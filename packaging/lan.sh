@@ -111,7 +111,8 @@ lan_groups_make() { # HOST
 		mkdir -p "$lan_root/$LAN_ID/$1/system" "$lan_root/$LAN_ID/$1/primad" || return 1
 		lan_is_unified || continue
 		for lan_folder in "$lan_root" "$lan_root/$LAN_ID" "$lan_root/$LAN_ID/$1"; do
-			echo "+memory +cpu" >"$lan_folder/cgroup.subtree_control" || return 1
+			echo "+memory +cpu" >"$lan_folder/cgroup.subtree_control" ||
+				lan_fail "control groups cannot be divided here: $lan_folder" || return 1
 		done
 	done
 }
