@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "discovery/discovery.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 struct row {
 	const char *name;     /* "store-limit" */
 	const char *argument; /* "SIZE" */
-	const char *help;     /* lines after the first are indented by the printer */
+	const char *help;     /* wrapped by the printer */
 	/* Writes the value into the config, or gives a sentence without the setting's name. */
 	int (*set)(struct config *config, const struct row *row, const char *value,
 		   struct fail *fail);
@@ -247,15 +248,15 @@ static int set_peers(struct config *config, const struct row *row, const char *v
 
 static const struct row rows[] = {
 	{ "state", "DIR",
-	  "identity, home and models (default: " SYSTEM_STATE " for root,\n"
+	  "identity, home and models (default: " SYSTEM_STATE " for root, "
 	  "else $XDG_STATE_HOME/primad or ~/.local/state/primad)",
 	  set_path, FIELD(state) },
 	{ "run", "DIR",
-	  "where api.sock and control.sock lie (default: " SYSTEM_RUN " for\n"
+	  "where api.sock and control.sock lie (default: " SYSTEM_RUN " for "
 	  "root, else $XDG_RUNTIME_DIR/primad)",
 	  set_path, FIELD(run) },
 	{ "listen", "ADDR:PORT",
-	  "where other devices reach this one (default: all addresses,\n"
+	  "where other devices reach this one (default: all addresses, "
 	  "port 47600; where it is taken, a free one that is remembered)",
 	  set_address, FIELD(listen) },
 	{ "http", "ADDR:PORT", "also answer requests on this loopback address (default: off)",
@@ -263,21 +264,20 @@ static const struct row rows[] = {
 	{ "name", "NAME", "what the others call this device (default: the host name)", set_name,
 	  FIELD(name) },
 	{ "peers", "LIST",
-	  "HOST:PORT,... of devices to look for besides those that mDNS\n"
+	  "HOST:PORT,... of devices to look for besides those that mDNS "
 	  "finds (default: none)",
 	  set_peers, 0 },
 	{ "mdns", "yes|no", "find devices by mDNS (default: yes)", set_yes_no, FIELD(mdns) },
 	{ "memory", "SIZE",
-	  "most memory for weights, KV cache, buffers and queues (default:\n"
-	  "measured: three quarters of what the machine or its cgroup has\n"
-	  "available at start)",
+	  "most memory for weights, KV cache, buffers and queues (default: " MACHINE_BUDGET_RULE
+	  ")",
 	  set_size, FIELD(memory_bytes) },
 	{ "threads", "N", "compute threads (default: one for each core it may use)", set_number,
 	  FIELD(threads), 1, 1024 },
 	{ "context", "N", "positions that a prompt and its answer may have (default: 4096)",
 	  set_number, FIELD(context), 16, 1u << 20 },
 	{ "store-limit", "SIZE",
-	  "most disk space for models (default: nine tenths of what is\n"
+	  "most disk space for models (default: nine tenths of what is "
 	  "free in the state directory)",
 	  set_size, FIELD(store_limit_bytes) },
 	{ "cpu", "c|avx2", "instruction set of the kernels (default: the best there is)",
@@ -544,15 +544,24 @@ static int load_arguments(struct config *config, int argc, char **argv, const ch
 
 /* ---- help ---- */
 
+#define HELP_INDENT 25
+#define HELP_WIDTH 78
+
 static void print_row(const char *name, const char *argument, const char *help)
 {
 	char left[64];
 	snprintf(left, sizeof(left), "--%s %s", name, argument);
-	printf("  %-22s ", left);
-	for (; *help; help++) {
-		putchar(*help);
-		if (*help == '\n')
-			printf("%25s", "");
+	printf("  %-22s", left);
+	size_t column = HELP_INDENT - 1;
+	while (*help) {
+		const size_t word = strcspn(help, " ");
+		if (column + 1 + word > HELP_WIDTH) {
+			printf("\n%*s", HELP_INDENT - 1, "");
+			column = HELP_INDENT - 1;
+		}
+		printf(" %.*s", (int)word, help);
+		column += 1 + word;
+		help += word + strspn(help + word, " ");
 	}
 	putchar('\n');
 }
@@ -564,9 +573,8 @@ static void print_help(void)
 	for (size_t i = 0; i < ROWS; i++)
 		print_row(rows[i].name, rows[i].argument, rows[i].help);
 	print_row("config", "FILE",
-		  "settings, a line \"store-limit = 20G\" each (default, if\n"
-		  "there: " SYSTEM_FILE " for root, else\n"
-		  "$XDG_CONFIG_HOME/primad/primad.conf)");
+		  "settings, a line \"store-limit = 20G\" each (default, if there: " SYSTEM_FILE
+		  " for root, else $XDG_CONFIG_HOME/primad/primad.conf)");
 	printf("  %-22s this text\n  %-22s the version\n\n", "--help", "--version");
 	printf("An option wins over the environment (--store-limit is PRIMAD_STORE_LIMIT), which\n"
 	       "wins over the file. SIZE is bytes, or has a unit: 300M, 1.5G.\n");

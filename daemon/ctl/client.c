@@ -289,7 +289,7 @@ int client_upload(const struct ctl *ctl, const char *path, const char *file, jso
 
 void client_print(json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(2));
+	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	json_decref(value);
 }

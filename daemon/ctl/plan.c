@@ -80,7 +80,7 @@ static int show(const struct ctl *ctl, const struct wish *wish, json_t *answer)
 	else
 		show_short(json_object_get(answer, "plan"));
 	if (wish->commit)
-		printf("this plan is in force now\n");
+		printf("agreed; primactl status shows when every device is ready\n");
 	json_decref(answer);
 	return CTL_OK;
 }
@@ -117,7 +117,7 @@ static int read_pin(const struct wish *wish, json_t **pin)
 
 static int plan_here(struct ctl *ctl, const struct wish *wish, json_t *pin)
 {
-	json_t *answer, *body = json_pack("{s:s?, s:b, s:b, s:O?}", "model", wish->model, "commit",
+	json_t *answer, *body = json_pack("{s:s*, s:b, s:b, s:O*}", "model", wish->model, "commit",
 					  wish->commit, "paper", wish->paper, "pin", pin);
 	if (!body)
 		return ctl_complain(CTL_USAGE, "the model's name is not UTF-8");
