@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -150,6 +151,20 @@ uint64_t file_space_left(const char *path)
 	if (statvfs(path, &info) != 0)
 		return 0;
 	return (uint64_t)info.f_bavail * info.f_frsize;
+}
+
+int file_lock(const char *path, struct fail *fail)
+{
+	const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return fail_errno(fail, errno, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	const int result = errno == EWOULDBLOCK
+		? fail_set(fail, FAIL_BUSY, "%s is locked by another process", path)
+		: fail_errno(fail, errno, "cannot lock %s", path);
+	close(fd);
+	return result;
 }
 
 bool file_join(char *out, size_t size, const char *folder, const char *name)

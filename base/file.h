@@ -29,6 +29,10 @@ int file_make_folder(const char *path, unsigned mode, struct fail *fail);
 /* Free bytes for an unprivileged writer in the file system of `path`; 0 when unknown. */
 uint64_t file_space_left(const char *path);
 
+/* Makes the file where it is missing and locks it until the descriptor is closed or the process
+ * ends. FAIL_BUSY: another process has it. Gives the descriptor, or a negative code. */
+int file_lock(const char *path, struct fail *fail);
+
 /* Joins with one slash into `out`; false when it does not fit. */
 bool file_join(char *out, size_t size, const char *folder, const char *name);
 

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SYSTEM_FILE "/etc/primad/primad.conf"
 #define SYSTEM_RUN "/run/primad"
 #define SYSTEM_STATE "/var/lib/primad"
 

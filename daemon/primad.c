@@ -37,7 +37,26 @@ struct primad {
 	struct door api, control, web;
 	bool stopping;
 	bool forced;
+	int lock; /* held while we use the state directory */
 };
+
+/* Two daemons on one state would both write it. */
+static int lock_state(struct primad *primad, struct fail *fail)
+{
+	char path[PATH_MAX];
+	const int made = file_make_folder(primad->config.state, 0700, fail);
+	if (made < 0)
+		return made;
+	if (!file_join(path, sizeof(path), primad->config.state, "lock"))
+		return fail_set(fail, FAIL_INVALID, "--state: the path is too long");
+	primad->lock = file_lock(path, fail);
+	if (primad->lock == -FAIL_BUSY)
+		return fail_set(fail, FAIL_BUSY,
+				"another primad uses %s: stop it, or give this one its own --state "
+				"and --run",
+				primad->config.state);
+	return primad->lock < 0 ? primad->lock : 0;
+}
 
 /* ---- doors ---- */
 
@@ -246,7 +265,9 @@ static int serve(struct primad *primad, struct fail *fail)
 
 static int run(struct primad *primad, struct fail *fail)
 {
-	int result = open_doors(primad, fail);
+	int result = lock_state(primad, fail);
+	if (result == 0)
+		result = open_doors(primad, fail);
 	umask(0077); /* whatever else is made is for its owner alone */
 	if (result == 0) {
 		if (uv_loop_init(&primad->loop) != 0)

@@ -85,10 +85,11 @@ class Main(unittest.TestCase):
     def test_a_second_daemon_is_refused_and_the_first_goes_on(self):
         first = self.start()
         self.assertIn("READY=1", self.heard())
-        second = self.start()
-        _, errors = second.communicate(timeout=PATIENCE_S)
-        self.assertEqual(second.returncode, 1)
-        self.assertIn("another primad answers", errors)
+        for option, folder in ("--run", "run2"), ("--state", "state2"):
+            second = self.start(option, str(self.folder / folder))
+            _, errors = second.communicate(timeout=PATIENCE_S)
+            self.assertEqual(second.returncode, 1)
+            self.assertIn("another primad ", errors)
         self.assertIn('"status":"ok"', self.ask("api.sock", "GET /health"))
         self.assertEqual(self.stop(first)[0], 0)
 
