@@ -4,7 +4,6 @@
 # machine's own network is not touched, and the hosts reach nothing but each other.
 #
 #   sh packaging/lan.sh check                 says what is missing here, if anything
-#   sh packaging/lan.sh install               installs what is missing; starts no system service
 #   sh packaging/lan.sh up NAME...            makes the hosts
 #   sh packaging/lan.sh exec HOST CMD ARGS    runs a command in one; becomes it (same process id)
 #   sh packaging/lan.sh memory HOST BYTES     limits the memory of what `exec` runs there
@@ -23,8 +22,6 @@
 # so that what a killed test left behind can be told from what is in use; an owner of several adds ".1",
 # ".2". For a command in the background, `lan_enter HOST primad CMD ARGS &` keeps $! the command's own
 # process id. Needs root.
-
-LAN_PACKAGES="avahi-daemon dbus iproute2 tcpdump util-linux procps"
 
 # "PID START" of a process: a number alone may be taken by another process later.
 lan_start_of() {
@@ -54,7 +51,7 @@ lan_is_unified() {
 
 lan_check() {
 	lan_missing=
-	for lan_program in avahi-daemon dbus-daemon ip tcpdump unshare nsenter sysctl; do
+	for lan_program in avahi-daemon dbus-daemon ip tcpdump unshare nsenter; do
 		command -v "$lan_program" >/dev/null || lan_missing="$lan_missing $lan_program"
 	done
 	[ -z "$lan_missing" ] || lan_fail "not installed:$lan_missing" || return 1
@@ -62,28 +59,6 @@ lan_check() {
 	[ -n "$(lan_group_roots)" ] || lan_fail "no control groups for memory here" || return 1
 	ip netns add "$LAN_ID-probe" 2>/dev/null || lan_fail "no network namespaces here" || return 1
 	ip netns del "$LAN_ID-probe"
-}
-
-# Debian's packages start their service when they are installed, unless policy-rc.d says no (exit
-# code 101). One that was there before is left alone. Where systemd runs, a service that came just now
-# is also kept from starting at the next boot.
-lan_install() {
-	lan_had_avahi=$(command -v avahi-daemon)
-	lan_policy=/usr/sbin/policy-rc.d
-	lan_own_policy=
-	if [ ! -e $lan_policy ]; then
-		printf '#!/bin/sh\nexit 101\n' >$lan_policy && chmod 755 $lan_policy
-		lan_own_policy=1
-	fi
-	# shellcheck disable=SC2086
-	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		${LAN_INSTALL:-$LAN_PACKAGES}
-	lan_result=$?
-	[ -z "$lan_own_policy" ] || rm -f $lan_policy
-	if [ -z "$lan_had_avahi" ] && [ -d /run/systemd/system ]; then
-		systemctl disable avahi-daemon.service avahi-daemon.socket >/dev/null 2>&1
-	fi
-	return $lan_result
 }
 
 # ---- hosts ----
@@ -207,9 +182,16 @@ lan_services() { # HOST start|stop|avahi-start|avahi-stop
 	esac
 }
 
-# A cable from the host to the bridge. Duplicate address detection would only delay each start.
+# Duplicate address detection would only delay each start.
+lan_host_quick() { # HOST
+	lan_in "$1" sh -c 'for scope in all default; do
+		echo 0 >/proc/sys/net/ipv6/conf/$scope/accept_dad
+	done'
+}
+
+# A cable from the host to the bridge.
 lan_host_wire() { # HOST NUMBER
-	lan_in "$1" sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 &&
+	lan_host_quick "$1" &&
 		ip -n "$LAN_ID-lan" link add "v$2" type veth peer name eth0 netns "$LAN_ID-$1" &&
 		ip -n "$LAN_ID-lan" link set "v$2" master br0 up &&
 		ip -n "$LAN_ID-$1" address add "10.77.0.$2/24" brd + dev eth0 &&
@@ -365,7 +347,7 @@ lan_sweep() {
 if [ -z "${LAN_SOURCED:-}" ]; then
 	lan_verb=${1:-}
 	case $lan_verb in
-	check | install | up | memory | cpu | freeze | thaw | link | split | heal | services | address | \
+	check | up | memory | cpu | freeze | thaw | link | split | heal | services | address | \
 		capture | down | sweep)
 		shift
 		"lan_$lan_verb" "$@"
