@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t chunk_choices[COST_CHUNKS_MAX] = { 16, 32, 64, 128, 256, 512 };
+static const uint32_t chunk_choices[COST_CHUNKS_MAX] = { 32, 128, 512 };
 
 static const struct profile_backend *cpu_backend(const struct profile *profile)
 {

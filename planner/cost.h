@@ -34,7 +34,7 @@
 
 #include "planner/home.h"
 
-#define COST_CHUNKS_MAX 6u
+#define COST_CHUNKS_MAX 3u
 
 #define COST_UNKNOWN_RTT_S 0.010
 #define COST_UNKNOWN_BYTES_PER_S 4e6

@@ -43,7 +43,7 @@ int groups_search(struct search_result *result, const struct cost *cost,
 		  const struct search_wish *wish, struct fail *fail)
 {
 	*result = (struct search_result){ .exact = true,
-					  .steps = SEARCH_STEPS_MAX,
+					  .steps = wish->any ? SEARCH_STEPS_ANY : SEARCH_STEPS_MAX,
 					  .turn_s = INFINITY };
 	int rc = search_groups(result, cost, wish, fail);
 	const bool pinned = wish->rounds_least > 1 || cost->options->pin.rounds > 0;

@@ -11,12 +11,13 @@
  *
  * Why the answer is exact. For a given head, k, chunk and caps on the two maxima of the turn, the
  * turn is a sum over devices and hops, so a programme over (devices used, last device, slots placed)
- * finds its least value (orders.c); search.c shows how the caps are searched. Heads, k, chunks and
- * numerics versions are enumerated, skipping those whose lower bound (bound.h) is no better than
- * what is known. With more than ORDERS_DEVICES_MAX devices, the programme runs along two orders
- * from every head (nearest device next; fastest device next) over all devices, and then exactly
- * over the ORDERS_DEVICES_MAX that hold layers so far or are fastest. Every head alone is among the
- * ways of each programme, so no plan is worse than the best device alone. */
+ * finds its least value (orders.c); a relaxation of it proves most choices to be no better without
+ * that (relax.c); search.c shows how the caps are searched. Heads, k, chunks and numerics versions
+ * are enumerated. With more than ORDERS_DEVICES_MAX devices, the programme over sets is too large:
+ * then the orders that the relaxation suggests are tried, each solved exactly, and the relaxation
+ * still tells what need not be tried. Every head alone is among the ways looked at, so no plan is
+ * worse than the best device alone.
+ */
 #include "planner/halda.h"
 
 #include "planner/explain.h"

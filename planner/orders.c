@@ -18,7 +18,7 @@ struct orders {
 	uint32_t n_arena, arena_size;
 	struct row *rows; /* [set, last] */
 	size_t rows_size;
-	double *line; /* enter, out, rest: [3, Q + 1], then the queue */
+	double *line; /* enter, out: [2, Q + 1], then the queue */
 	uint32_t line_slots;
 };
 
@@ -27,11 +27,11 @@ struct walk {
 	struct orders *orders;
 	const struct ring_problem *problem;
 	const struct ring_limits *limits;
-	const struct bound *bound;
+	const struct relax *relax;
 	double threshold;
 	uint32_t best_set, best_last;
 	bool found;
-	double *enter, *out, *rest;
+	struct ring_row enter, out;
 	uint16_t *queue;
 };
 
@@ -61,7 +61,7 @@ static bool make_room(struct orders *orders, const struct ring_problem *problem)
 	}
 	if (Q > orders->line_slots || !orders->line) {
 		free(orders->line);
-		orders->line = malloc((size_t)(Q + 1) * 4 * sizeof(double));
+		orders->line = malloc((size_t)(Q + 1) * 3 * sizeof(double));
 		orders->line_slots = orders->line ? Q : 0;
 	}
 	if (!orders->rows || !orders->line)
@@ -97,42 +97,47 @@ static struct row *row_of(const struct walk *walk, uint32_t set, uint32_t last)
 	return &walk->orders->rows[(size_t)set * walk->problem->n + last];
 }
 
-/* Keeps what can still beat the threshold of walk->out; `rest` is worked out where it is needed. */
+static double unused_prices(const struct walk *walk, uint32_t set)
+{
+	double sum = 0;
+	for (uint32_t i = 0; i < walk->problem->n; i++)
+		if (i != walk->limits->head && !(set >> i & 1))
+			sum += walk->relax->price[i];
+	return sum;
+}
+
+/* Keeps what of walk->out can still beat the threshold. */
 static bool keep(struct walk *walk, uint32_t set, uint32_t last)
 {
-	const struct ring_problem *problem = walk->problem;
-	const uint32_t Q = problem->n_slots, used = set | 1u << walk->limits->head;
-	uint32_t low = Q, high = 0;
-	for (uint32_t t = 0; t < Q; t++) {
-		if (walk->out[t] >= walk->threshold)
-			continue;
-		if (isnan(walk->rest[t]))
-			walk->rest[t] = bound_rest(walk->bound, used,
-						   problem->mass[Q] - problem->mass[t]) +
-					walk->bound->back_s;
+	const double prices = unused_prices(walk, set);
+	const uint32_t end = walk->out.high + 1;
+	double *cost = walk->out.cost;
+	uint32_t low = end, high = 0;
+	for (uint32_t t = walk->out.low; t < end; t++) {
 		/* a hair of slack: the bound and the cost round differently */
-		if ((walk->out[t] + walk->rest[t]) * (1 - 1e-12) >= walk->threshold) {
-			walk->out[t] = INFINITY;
+		const double whole = cost[t] + relax_rest(walk->relax, last, t) - prices;
+		if (whole * (1 - 1e-12) >= walk->threshold) {
+			cost[t] = INFINITY;
 			continue;
 		}
 		low = t < low ? t : low;
 		high = t;
 	}
-	return low > high || store(walk->orders, row_of(walk, set, last), walk->out, low, high);
+	return low > high || store(walk->orders, row_of(walk, set, last), cost, low, high);
 }
 
 static uint32_t enter_from(struct walk *walk, uint32_t set, uint32_t at)
 {
 	const struct ring_problem *problem = walk->problem;
 	uint32_t steps = 0;
-	for (uint32_t s = 0; s <= problem->n_slots; s++)
-		walk->enter[s] = INFINITY;
 	for (uint32_t last = 0; last < problem->n; last++) {
 		const struct row *row = row_of(walk, set, last);
 		if (!row->alive)
 			continue;
+		if (steps == 0)
+			ring_row_clear(&walk->enter, problem->n_slots);
 		ring_enter(problem, walk->limits, last, at,
-			   walk->orders->arena + row->offset, row->low, row->high, walk->enter);
+			   walk->orders->arena + row->offset, row->low, row->high, &walk->enter);
 		steps += row->high - row->low + 1u;
 	}
 	return steps;
@@ -140,9 +145,10 @@ static uint32_t enter_from(struct walk *walk, uint32_t set, uint32_t at)
 
 static void note_complete(struct walk *walk, uint32_t set, uint32_t last)
 {
-	if (walk->out[walk->problem->n_slots] >= walk->threshold)
+	const double cost = walk->out.cost[walk->problem->n_slots];
+	if (cost >= walk->threshold)
 		return;
-	walk->threshold = walk->out[walk->problem->n_slots];
+	walk->threshold = cost;
 	walk->best_set = set;
 	walk->best_last = last;
 	walk->found = true;
@@ -202,27 +208,27 @@ static void trace_way(const struct walk *walk, struct ring_way *way)
 
 static bool begin(struct walk *walk)
 {
-	const uint32_t head = walk->limits->head;
-	ring_start(walk->problem, walk->limits, walk->out);
-	for (uint32_t t = 0; t <= walk->problem->n_slots; t++)
-		walk->rest[t] = NAN;
-	note_complete(walk, 0, head);
-	return keep(walk, 0, head);
+	const struct ring_problem *problem = walk->problem;
+	walk->out.low = 0;
+	walk->out.high = problem->n_slots - 1;
+	ring_start(problem, walk->limits, problem->work, walk->out.cost);
+	note_complete(walk, 0, walk->limits->head);
+	return keep(walk, 0, walk->limits->head);
 }
 
 /* Works out all rows of one set; false when the memory for states ran out. */
 static bool extend(struct walk *walk, uint32_t set, int64_t *steps)
 {
-	for (uint32_t t = 0; t <= walk->problem->n_slots; t++)
-		walk->rest[t] = NAN;
-	for (uint32_t at = 0; at < walk->problem->n; at++) {
+	const struct ring_problem *problem = walk->problem;
+	for (uint32_t at = 0; at < problem->n; at++) {
 		if (!(set >> at & 1))
 			continue;
 		const uint32_t entered = enter_from(walk, set & ~(1u << at), at);
 		if (entered == 0)
 			continue;
-		*steps -= entered + 4 * walk->problem->n_slots;
-		ring_step(walk->problem, walk->limits, at, walk->enter, walk->out, walk->queue);
+		ring_step(problem, walk->limits, problem->work, at, &walk->enter, &walk->out,
+			  walk->queue);
+		*steps -= entered + 8 * (walk->out.high - walk->out.low + 2);
 		note_complete(walk, set, at);
 		if (!keep(walk, set, at))
 			return false;
@@ -231,17 +237,16 @@ static bool extend(struct walk *walk, uint32_t set, int64_t *steps)
 }
 
 enum orders_result orders_solve(struct orders *orders, const struct ring_problem *problem,
-				const struct ring_limits *limits, const struct bound *bound,
+				const struct ring_limits *limits, const struct relax *relax,
 				double threshold, int64_t *steps, struct ring_way *way)
 {
 	const uint32_t Q = problem->n_slots;
 	if (problem->n > ORDERS_DEVICES_MAX || !make_room(orders, problem))
 		return ORDERS_TOO_FAR;
-	struct walk walk = { orders, problem, limits, bound, threshold };
-	walk.enter = orders->line;
-	walk.out = walk.enter + Q + 1;
-	walk.rest = walk.out + Q + 1;
-	walk.queue = (uint16_t *)(walk.rest + Q + 1);
+	struct walk walk = { orders, problem, limits, relax, threshold };
+	walk.enter.cost = orders->line;
+	walk.out.cost = orders->line + Q + 1;
+	walk.queue = (uint16_t *)(walk.out.cost + Q + 1);
 	if (!begin(&walk))
 		return ORDERS_TOO_FAR;
 	for (uint32_t set = 1; set < 1u << problem->n; set++) {

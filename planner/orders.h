@@ -1,12 +1,12 @@
 /* orders.h: the best ring over all orders of the devices, exactly.
  *
  * A programme over (set of devices used, the last of them, slots placed), extended device by device
- * with ring_step. A state whose cost and the least cost of the rest (bound.h) do not stay below the
+ * with ring_step. A state whose cost and the least cost of the rest (relax.h) do not stay below the
  * best way known is dropped, so only a small part of the states is ever touched. */
 #ifndef PLANNER_ORDERS_H
 #define PLANNER_ORDERS_H
 
-#include "planner/bound.h"
+#include "planner/relax.h"
 #include "planner/ring.h"
 
 #define ORDERS_DEVICES_MAX 12
@@ -23,9 +23,9 @@ enum orders_result {
 };
 
 /* Least work over all orders that start at the head of `limits`, for at most ORDERS_DEVICES_MAX
- * devices. `steps` is lowered by the work done, in visited states. */
+ * devices. `relax` comes from a relax_solve that stayed open. `steps` is lowered by the work done, in visited states. */
 enum orders_result orders_solve(struct orders *orders, const struct ring_problem *problem,
-				const struct ring_limits *limits, const struct bound *bound,
+				const struct ring_limits *limits, const struct relax *relax,
 				double threshold, int64_t *steps, struct ring_way *way);
 
 #endif

@@ -62,11 +62,10 @@ static void measure_hops(struct ring_problem *problem)
 static void measure_slopes(struct ring_problem *problem)
 {
 	const uint32_t Q = problem->n_slots;
-	for (uint32_t t = 1; t <= Q; t++) {
-		double sum = 0;
-		for (uint32_t i = 0; i < problem->n; i++)
-			sum += problem->work[i * (Q + 1) + t];
-		problem->mass[t] = sum / problem->n;
+	for (uint32_t i = 0; i < problem->n; i++) {
+		const double *work = problem->work + i * (Q + 1);
+		for (uint32_t t = 1; t <= Q; t++)
+			problem->mass[t] += work[t] / work[Q] / problem->n;
 	}
 	for (uint32_t i = 0; i < problem->n; i++) {
 		const double *work = problem->work + i * (Q + 1);
@@ -140,9 +139,13 @@ bool ring_head_fits(const struct ring_problem *problem, uint32_t at)
 int ring_limits_init(struct ring_limits *limits, const struct ring_problem *problem,
 		     struct fail *fail)
 {
+	const size_t n = (size_t)problem->n * (problem->n_slots + 1);
 	memset(limits, 0, sizeof(*limits));
-	limits->first = calloc((size_t)problem->n * (problem->n_slots + 1), sizeof(uint16_t));
-	return limits->first ? 0 : fail_set(fail, FAIL_MEMORY, "not enough memory to plan");
+	limits->first = calloc(2 * n, sizeof(uint16_t));
+	if (!limits->first)
+		return fail_set(fail, FAIL_MEMORY, "not enough memory to plan");
+	limits->memory = limits->first + n;
+	return 0;
 }
 
 void ring_limits_finish(struct ring_limits *limits)
@@ -151,24 +154,34 @@ void ring_limits_finish(struct ring_limits *limits)
 	limits->first = NULL;
 }
 
-static bool allowed(const struct ring_problem *problem, const struct ring_limits *limits,
-		    uint32_t at, uint32_t s, uint32_t t)
+static void limit_memory(struct ring_limits *limits, const struct ring_problem *problem,
+			 uint32_t at)
 {
-	const double *chunk = problem->chunk_s + at * (problem->n_slots + 1);
-	return chunk[t] - chunk[s] < limits->caps.chunk_s &&
-	       ring_disk_s(problem, at, at == limits->head, s, t) < limits->caps.disk_s;
-}
-
-static void limit_one(struct ring_limits *limits, const struct ring_problem *problem, uint32_t at)
-{
-	uint16_t *first = limits->first + at * (problem->n_slots + 1);
+	uint16_t *first = limits->memory + at * (problem->n_slots + 1);
 	uint32_t s = 0;
 	limits->mass[at] = 0;
 	for (uint32_t t = 1; t <= problem->n_slots; t++) {
-		while (s < t && !allowed(problem, limits, at, s, t))
+		while (s < t && ring_disk_s(problem, at, at == limits->head, s, t) >=
+					limits->caps.disk_s)
 			s++;
 		first[t] = (uint16_t)s;
 		limits->mass[at] = fmax(limits->mass[at], problem->mass[t] - problem->mass[s]);
+	}
+}
+
+static void limit_chunk(struct ring_limits *limits, const struct ring_problem *problem,
+			uint32_t at)
+{
+	const uint32_t Q = problem->n_slots;
+	const double *chunk = problem->chunk_s + at * (Q + 1);
+	const uint16_t *memory = limits->memory + at * (Q + 1);
+	uint16_t *first = limits->first + at * (Q + 1);
+	uint32_t s = 0;
+	for (uint32_t t = 1; t <= Q; t++) {
+		s = memory[t] > s ? memory[t] : s;
+		while (s < t && chunk[t] - chunk[s] >= limits->caps.chunk_s)
+			s++;
+		first[t] = (uint16_t)s;
 	}
 }
 
@@ -176,28 +189,40 @@ void ring_limits_set(struct ring_limits *limits, const struct ring_problem *prob
 		     const struct ring_caps *caps)
 {
 	const uint16_t before = limits->head;
-	const bool same = limits->set && limits->caps.chunk_s == caps->chunk_s &&
-			  limits->caps.disk_s == caps->disk_s;
+	const bool same_disk = limits->set && limits->caps.disk_s == caps->disk_s;
+	const bool same_chunk = same_disk && limits->caps.chunk_s == caps->chunk_s;
 	limits->set = true;
 	limits->head = head;
 	limits->caps = *caps;
-	for (uint32_t at = 0; at < problem->n; at++)
-		if (!same || (head != before && (at == head || at == before)))
-			limit_one(limits, problem, at);
+	for (uint32_t at = 0; at < problem->n; at++) {
+		const bool turned = head != before && (at == head || at == before);
+		if (!same_disk || turned)
+			limit_memory(limits, problem, at);
+		if (!same_chunk || turned)
+			limit_chunk(limits, problem, at);
+	}
 }
 
 /* ---- steps ---- */
 
-void ring_start(const struct ring_problem *problem, const struct ring_limits *limits, double *out)
+void ring_start(const struct ring_problem *problem, const struct ring_limits *limits,
+		const double *work, double *out)
 {
 	const uint32_t Q = problem->n_slots;
-	const double *work = problem->work + limits->head * (Q + 1);
 	const uint16_t *first = limits->first + limits->head * (Q + 1);
 	const double output = problem->output_s[limits->head];
 	const bool empty = problem->rounds == 1 && ring_head_fits(problem, limits->head);
 	out[0] = empty ? output : INFINITY;
 	for (uint32_t t = 1; t <= Q; t++)
-		out[t] = first[t] == 0 ? output + work[t] : INFINITY;
+		out[t] = first[t] == 0 ? output + work[limits->head * (Q + 1) + t] : INFINITY;
+}
+
+void ring_row_clear(struct ring_row *row, uint32_t n_slots)
+{
+	for (uint32_t s = 0; s <= n_slots; s++)
+		row->cost[s] = INFINITY;
+	row->low = n_slots + 1;
+	row->high = 0;
 }
 
 /* enter[i] = min(enter[i], from[i] + hop_s) */
@@ -211,16 +236,18 @@ static void lower(double *enter, const double *from, double hop_s, uint32_t n)
 
 void ring_enter(const struct ring_problem *problem, const struct ring_limits *limits,
 		uint32_t before, uint32_t at, const double *from, uint32_t low, uint32_t high,
-		double *enter)
+		struct ring_row *enter)
 {
 	const uint32_t k = problem->rounds, R = problem->n_last;
 	const uint32_t end = high < problem->n_slots ? high + 1 : high;
 	const uint32_t early_end = end < R ? end : R, late = low > R ? low : R;
 	const double hop_s = problem->hop_s[before][at], send_s = problem->send_s[before][at];
 	if (low < early_end && k * send_s < limits->caps.chunk_s)
-		lower(enter + low, from, k * hop_s, early_end - low);
+		lower(enter->cost + low, from, k * hop_s, early_end - low);
 	if (late < end && (k - 1) * send_s < limits->caps.chunk_s)
-		lower(enter + late, from + (late - low), (k - 1) * hop_s, end - late);
+		lower(enter->cost + late, from + (late - low), (k - 1) * hop_s, end - late);
+	enter->low = low < enter->low ? low : enter->low;
+	enter->high = high > enter->high ? high : enter->high;
 }
 
 double ring_back_s(const struct ring_problem *problem, const struct ring_limits *limits,
@@ -236,48 +263,73 @@ double ring_back_s(const struct ring_problem *problem, const struct ring_limits 
 	return times * problem->hop_s[at][head];
 }
 
-/* out[t] for t in [from, to) by a queue of candidates s with rising values: the window minimum. */
-static void slide(const double *enter, const double *work, const uint16_t *first, uint32_t R,
-		  double exit_s, uint32_t from, uint32_t to, double *out, uint16_t *queue)
+/* What stays the same while one device's window slides. */
+struct slide {
+	const double *enter, *work;
+	const uint16_t *first;
+	uint32_t R, enter_low, enter_high;
+	double exit_s; /* more for a range that starts below R */
+};
+
+static double key_of(const struct slide *slide, uint32_t s)
 {
-	uint32_t head = 0, tail = 0, next = from > 0 ? first[from] : 0;
+	return slide->enter[s] - slide->work[s] + (s < slide->R ? slide->exit_s : 0);
+}
+
+/* out[t] for t in [from, to) by a queue of candidates s with rising keys: the window minimum. */
+static void run_slide(const struct slide *slide, uint32_t from, uint32_t to, double *out,
+		      uint16_t *queue)
+{
+	uint32_t head = 0, tail = 0;
+	uint32_t next = slide->first[from] > slide->enter_low ? slide->first[from]
+							      : slide->enter_low;
 	for (uint32_t t = from; t < to; t++) {
-		for (; next < t; next++) {
-			const double value = enter[next] - work[next] + (next < R ? exit_s : 0);
-			while (tail > head) {
-				const uint32_t last = queue[tail - 1];
-				if (enter[last] - work[last] + (last < R ? exit_s : 0) < value)
-					break;
+		for (; next < t && next <= slide->enter_high; next++) {
+			const double key = key_of(slide, next);
+			while (tail > head && key_of(slide, queue[tail - 1]) >= key)
 				tail--;
-			}
 			queue[tail++] = (uint16_t)next;
 		}
-		while (head < tail && queue[head] < first[t])
+		while (head < tail && queue[head] < slide->first[t])
 			head++;
-		if (head == tail) {
-			out[t] = INFINITY;
-			continue;
-		}
-		const uint32_t s = queue[head];
-		out[t] = enter[s] - work[s] + (s < R ? exit_s : 0) + work[t];
+		out[t] = head == tail ? INFINITY : key_of(slide, queue[head]) + slide->work[t];
 	}
 }
 
-void ring_step(const struct ring_problem *problem, const struct ring_limits *limits, uint32_t at,
-	       const double *enter, double *out, uint16_t *queue)
+static double last_step(const struct ring_problem *problem, const struct ring_limits *limits,
+			uint32_t at, const struct slide *slide)
+{
+	const uint32_t Q = problem->n_slots;
+	const uint32_t low = slide->first[Q] > slide->enter_low ? slide->first[Q]
+								: slide->enter_low;
+	const double late = ring_back_s(problem, limits, at, Q - 1, Q);
+	const double early = ring_back_s(problem, limits, at, 0, Q);
+	double best = INFINITY;
+	for (uint32_t s = low; s < Q && s <= slide->enter_high; s++) {
+		const double cost = slide->enter[s] - slide->work[s] +
+				    (s < slide->R ? early : late);
+		best = cost < best ? cost : best;
+	}
+	return best + slide->work[Q];
+}
+
+void ring_step(const struct ring_problem *problem, const struct ring_limits *limits,
+	       const double *work, uint32_t at, const struct ring_row *enter, struct ring_row *out,
+	       uint16_t *queue)
 {
 	const uint32_t Q = problem->n_slots, R = problem->n_last;
-	const double *work = problem->work + at * (Q + 1);
-	const uint16_t *first = limits->first + at * (Q + 1);
-	out[0] = INFINITY;
-	slide(enter, work, first, 0, 0, 1, R, out, queue);
-	if (R < Q)
-		slide(enter, work, first, R, ring_back_s(problem, limits, at, 0, R), R, Q, out,
-		      queue);
-	out[Q] = INFINITY;
-	for (uint32_t s = first[Q]; s < Q; s++)
-		out[Q] = fmin(out[Q], enter[s] - work[s] + work[Q] +
-					      ring_back_s(problem, limits, at, s, Q));
+	struct slide slide = { enter->cost, work + at * (Q + 1), limits->first + at * (Q + 1), R,
+			       enter->low, enter->high, 0 };
+	uint32_t end = enter->low + 1; /* as far as a range can reach from what was entered */
+	while (end < Q && slide.first[end] <= enter->high)
+		end++;
+	const uint32_t turn = end < R ? end : R > enter->low + 1 ? R : enter->low + 1;
+	out->low = enter->low + 1;
+	out->high = end - 1;
+	run_slide(&slide, out->low, turn, out->cost, queue);
+	slide.exit_s = R < Q ? ring_back_s(problem, limits, at, 0, R) : 0;
+	run_slide(&slide, turn, end, out->cost, queue);
+	out->cost[Q] = last_step(problem, limits, at, &slide);
 }
 
 /* ---- one order ---- */
@@ -290,8 +342,9 @@ size_t ring_scratch_size(const struct ring_problem *problem)
 struct trace {
 	const struct ring_problem *problem;
 	const struct ring_limits *limits;
+	const double *work;
 	const uint16_t *order;
-	const double *rows; /* [n, Q + 1] costs by place in the order */
+	const struct ring_row *rows; /* [n] by place in the order */
 };
 
 /* Finds the range that ends at `t` and the place before it which made the cost of `place`. */
@@ -299,7 +352,7 @@ static uint32_t trace_back(const struct trace *trace, uint32_t place, uint32_t t
 {
 	const struct ring_problem *problem = trace->problem;
 	const uint32_t Q = problem->n_slots, at = trace->order[place];
-	const double *work = problem->work + at * (Q + 1);
+	const double *work = trace->work + at * (Q + 1);
 	double best = INFINITY;
 	uint32_t before = 0;
 	for (uint32_t s = trace->limits->first[at * (Q + 1) + t]; s < t; s++) {
@@ -307,11 +360,14 @@ static uint32_t trace_back(const struct trace *trace, uint32_t place, uint32_t t
 				    ring_back_s(problem, trace->limits, at, s, t);
 		const uint32_t times = ring_rounds_of(problem, s);
 		for (uint32_t j = 0; j < place; j++) {
+			const struct ring_row *row = &trace->rows[j];
 			const uint32_t from = trace->order[j];
-			const double value = trace->rows[j * (Q + 1) + s] + tail +
-					     times * problem->hop_s[from][at];
-			if (value >= best || times * problem->send_s[from][at] >=
-						     trace->limits->caps.chunk_s)
+			if (s < row->low || s > row->high ||
+			    times * problem->send_s[from][at] >= trace->limits->caps.chunk_s)
+				continue;
+			const double value =
+				row->cost[s] + tail + times * problem->hop_s[from][at];
+			if (value >= best)
 				continue;
 			best = value;
 			before = j;
@@ -341,44 +397,50 @@ static void trace_way(const struct trace *trace, uint32_t place, struct ring_way
 	ring_evaluate(trace->problem, way);
 }
 
-/* Lowest and highest boundary whose cost is below the threshold; false when there is none. */
-static bool useful(const double *row, uint32_t Q, double threshold, uint32_t *low, uint32_t *high)
+/* Narrows a row to what is below the threshold. */
+static void trim(struct ring_row *row, double threshold)
 {
-	for (*low = 0; *low <= Q && row[*low] >= threshold; ++*low)
-		;
-	for (*high = Q; *high > *low && row[*high] >= threshold; --*high)
-		;
-	return *low <= Q;
+	while (row->low <= row->high && row->cost[row->low] >= threshold)
+		row->low++;
+	while (row->low <= row->high && row->cost[row->high] >= threshold)
+		row->high--;
 }
 
 bool ring_solve_order(const struct ring_problem *problem, const struct ring_limits *limits,
-		      const uint16_t *order, uint32_t n, double threshold, double *scratch,
-		      struct ring_way *way)
+		      const double *work, const uint16_t *order, uint32_t n, double threshold,
+		      double *scratch, struct ring_way *way)
 {
 	const uint32_t Q = problem->n_slots;
-	double *rows = scratch, *enter = scratch + (size_t)problem->n * (Q + 1);
-	uint16_t *queue = (uint16_t *)(enter + Q + 1);
-	uint32_t low[PLAN_DEVICES_MAX], high[PLAN_DEVICES_MAX], best = 0;
-	bool alive[PLAN_DEVICES_MAX];
-	ring_start(problem, limits, rows);
-	alive[0] = useful(rows, Q, threshold, &low[0], &high[0]);
-	for (uint32_t place = 1; place < n; place++) {
-		double *row = rows + (size_t)place * (Q + 1);
-		for (uint32_t s = 0; s <= Q; s++)
-			enter[s] = INFINITY;
-		for (uint32_t j = 0; j < place; j++)
-			if (alive[j])
-				ring_enter(problem, limits, order[j], order[place],
-					   rows + (size_t)j * (Q + 1) + low[j], low[j], high[j],
-					   enter);
-		ring_step(problem, limits, order[place], enter, row, queue);
-		alive[place] = useful(row, Q, threshold, &low[place], &high[place]);
-		if (row[Q] < rows[(size_t)best * (Q + 1) + Q])
+	struct ring_row rows[PLAN_DEVICES_MAX], enter = { scratch + (size_t)n * (Q + 1), 0, 0 };
+	uint16_t *queue = (uint16_t *)(enter.cost + Q + 1);
+	uint32_t best = n;
+	for (uint32_t place = 0; place < n; place++) {
+		struct ring_row *row = &rows[place];
+		*row = (struct ring_row){ scratch + (size_t)place * (Q + 1), 0, Q - 1 };
+		if (place == 0) {
+			ring_start(problem, limits, work, row->cost);
+		} else {
+			ring_row_clear(&enter, Q);
+			for (uint32_t j = 0; j < place; j++)
+				if (rows[j].low <= rows[j].high)
+					ring_enter(problem, limits, order[j], order[place],
+						   rows[j].cost + rows[j].low, rows[j].low,
+						   rows[j].high, &enter);
+			row->low = 1;
+			row->high = 0;
+			if (enter.low > enter.high)
+				continue;
+			ring_step(problem, limits, work, order[place], &enter, row, queue);
+		}
+		if (row->cost[Q] < threshold) {
+			threshold = row->cost[Q];
 			best = place;
+		}
+		trim(row, threshold);
 	}
-	if (rows[(size_t)best * (Q + 1) + Q] >= threshold)
+	if (best == n)
 		return false;
-	const struct trace trace = { problem, limits, order, rows };
+	const struct trace trace = { problem, limits, work, order, rows };
 	trace_way(&trace, best, way);
 	return true;
 }

@@ -36,7 +36,7 @@ struct ring_problem {
 	double *kv;       /* [Q + 1] bytes of K and V of slots below t */
 	double *work;     /* [n, Q + 1] seconds of the turn: chunk + (T - 1) token */
 	double *chunk_s;  /* [n, Q + 1] seconds per chunk of a prompt */
-	double *mass;     /* [Q + 1] work averaged over devices: a measure of slots for bounds */
+	double *mass;     /* [Q + 1] shares of devices' work, averaged: measures slots in bounds */
 	double hop_s[PLAN_DEVICES_MAX][PLAN_DEVICES_MAX];  /* seconds of the turn, one traversal */
 	double send_s[PLAN_DEVICES_MAX][PLAN_DEVICES_MAX]; /* per chunk, one traversal */
 	double output_s[PLAN_DEVICES_MAX]; /* seconds of the turn when this one is the head */
@@ -76,8 +76,9 @@ struct ring_limits {
 	bool set;
 	uint16_t head;
 	struct ring_caps caps;
-	uint16_t *first; /* [n, Q + 1]: lowest s such that [s, t) is allowed; t when nothing is */
-	double mass[PLAN_DEVICES_MAX]; /* most mass of any allowed range */
+	uint16_t *first;  /* [n, Q + 1]: lowest s such that [s, t) is allowed; t when nothing is */
+	uint16_t *memory; /* the same without the cap on chunks */
+	double mass[PLAN_DEVICES_MAX]; /* most mass of any range that memory and disk allow */
 };
 
 int ring_limits_init(struct ring_limits *limits, const struct ring_problem *problem,
@@ -99,19 +100,30 @@ static inline uint32_t ring_rounds_of(const struct ring_problem *problem, uint32
 	return problem->rounds - (s >= problem->n_last);
 }
 
-/* Cost at boundary t when the head holds slots [0, t): the start of every way. */
-void ring_start(const struct ring_problem *problem, const struct ring_limits *limits, double *out);
+/* Costs by boundary; finite only from `low` to `high`, and perhaps at Q. */
+struct ring_row {
+	double *cost; /* [Q + 1] */
+	uint32_t low, high;
+};
 
-/* Lowers enter[s] to from[s - low] and the hop from device `before` to device `at`, for s in
- * [low, high]. */
+/* Cost at boundary t when the head holds slots [0, t): the start of every way. `work` is that of the
+ * problem, or one weighted in its stead. */
+void ring_start(const struct ring_problem *problem, const struct ring_limits *limits,
+		const double *work, double *out);
+
+/* Lowers enter->cost[s] to from[s - low] and the hop from device `before` to device `at`, for s in
+ * [low, high]; widens enter's range. An empty row has low > high. */
 void ring_enter(const struct ring_problem *problem, const struct ring_limits *limits,
 		uint32_t before, uint32_t at, const double *from, uint32_t low, uint32_t high,
-		double *enter);
+		struct ring_row *enter);
+void ring_row_clear(struct ring_row *row, uint32_t n_slots);
 
 /* One device's step: out[t] = least cost of slots below t when device `at` holds the last of them;
- * out[Q] includes the ways back to the head. `queue` has Q + 1 places. */
-void ring_step(const struct ring_problem *problem, const struct ring_limits *limits, uint32_t at,
-	       const double *enter, double *out, uint16_t *queue);
+ * out[Q] includes the ways back to the head. Only out->low to out->high and out[Q] are written.
+ * `queue` has Q + 1 places. */
+void ring_step(const struct ring_problem *problem, const struct ring_limits *limits,
+	       const double *work, uint32_t at, const struct ring_row *enter, struct ring_row *out,
+	       uint16_t *queue);
 
 /* What `at` pays beside its work and the hop to it when it holds [s, t): hops back to the head.
  * Infinite when a cap forbids it. */
@@ -122,10 +134,11 @@ double ring_back_s(const struct ring_problem *problem, const struct ring_limits 
 void ring_evaluate(const struct ring_problem *problem, struct ring_way *way);
 
 /* Least work along `order` (n entries, the head first): false when there is no way below
- * `threshold` and the caps of `limits`. */
+ * `threshold` and the caps of `limits`. With `work` weighted, that is what is least and compared
+ * with the threshold; the way is evaluated by the problem's own. */
 bool ring_solve_order(const struct ring_problem *problem, const struct ring_limits *limits,
-		      const uint16_t *order, uint32_t n, double threshold, double *scratch,
-		      struct ring_way *way);
+		      const double *work, const uint16_t *order, uint32_t n, double threshold,
+		      double *scratch, struct ring_way *way);
 
 /* Places of `double` that ring_solve_order needs in `scratch`. */
 size_t ring_scratch_size(const struct ring_problem *problem);

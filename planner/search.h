@@ -1,24 +1,30 @@
 /* search.h: the least turn over heads, rounds, chunk sizes, orders and layers.
  *
- * For each choice of rounds, chunk size and head the solvers of ring.h and orders.h give the least
- * work under caps. What is minimised is
+ * For each choice of rounds, chunk size and head, what is minimised is
  *
- *   turn = max( work + (N/c - 1) beta,  T disk )
+ *   turn = max( work + m beta,  T disk ),      m = N/c - 1
  *
- * with two maxima, beta (slowest place per chunk) and disk. Over beta: an interval [a, b) of it
- * costs at least work(b) + (N/c - 1) a; intervals whose bound reaches the best known turn are
- * dropped, others are cut in two. Over disk, where there is streaming: the least work under a cap
- * falls as the cap rises, T disk rises, so bisection finds where they cross. Both end when an
- * interval is narrower than one part in 10^13, so the result is the optimum to that precision. */
+ * with two maxima, beta (the slowest place per chunk) and disk; work is a sum over devices and hops.
+ *
+ * Over beta, intervals [a, b) are looked at. The relaxation of relax.h bounds work + m beta from
+ * below and often finds the optimum at once. Where a gap stays, a wide interval is cut in two, and in
+ * a narrow one orders.h finds the least work exactly: then what remains of the interval costs no less
+ * work and at least m a. Over disk, where there is streaming: the least work under a cap falls as
+ * the cap rises, T disk rises, so bisection finds where they cross. Everything ends when a bound
+ * reaches the best known turn to one part in 10^13, so the result is the optimum to that precision,
+ * unless `exact` says otherwise. */
 #ifndef PLANNER_SEARCH_H
 #define PLANNER_SEARCH_H
 
 #include "planner/ring.h"
 
-/* States that the search over orders may visit; beyond it, the best found so far is given. */
-#define SEARCH_STEPS_MAX 200000000
+/* States that the search over orders may visit, some tenths of a second of work that only large and
+ * very uneven homes ask for; beyond it, the best found so far is given. */
+#define SEARCH_STEPS_MAX 100000000
+#define SEARCH_STEPS_ANY 2000000 /* for the question whether anything fits */
 
 struct search_wish {
+	bool any; /* any way will do: whether the model fits is the question */
 	uint32_t rounds_least, rounds_most;
 	int head; /* index into cost, or -1: any */
 	uint32_t n_order; /* 0: any order */

@@ -23,7 +23,9 @@ static int nobody(const struct cost *cost, struct fail *fail)
 static bool fits(struct cost *cost, const struct search_wish *wish)
 {
 	struct search_result result;
-	return groups_search(&result, cost, wish, NULL) == 0 && result.found;
+	struct search_wish any = *wish;
+	any.any = true;
+	return groups_search(&result, cost, &any, NULL) == 0 && result.found;
 }
 
 /* Least extra room on `device` with which the model fits; UINT64_MAX: none would help. */

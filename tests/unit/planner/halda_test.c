@@ -193,11 +193,11 @@ static void deal(struct brute *brute, uint32_t used, uint32_t from)
 
 static void try_rounds(struct brute *brute, uint32_t rounds)
 {
-	static const uint32_t chunks[] = { 16, 32, 64, 128, 256, 512 };
+	static const uint32_t chunks[] = { 32, 128, 512 };
 	const uint32_t L = brute->facts->n_layers;
 	brute->n_slots = (L + rounds - 1) / rounds;
 	brute->rounds = (L + brute->n_slots - 1) / brute->n_slots;
-	for (uint32_t i = 0; i < 6; i++) {
+	for (uint32_t i = 0; i < 3; i++) {
 		brute->chunk_rows = chunks[i];
 		if (brute->home->options.chunk_rows > 0)
 			brute->chunk_rows = brute->home->options.chunk_rows;
@@ -321,10 +321,250 @@ static void equals_brute_force(void **state)
 		    streamed > 50);
 }
 
+/* ---- larger homes: no order does better ---- */
+
+static void pin_order(struct plan_pin *pin, const struct test_home *home, struct dice *dice)
+{
+	memset(pin, 0, sizeof(*pin));
+	for (uint32_t i = 0; i < home->n; i++) {
+		const uint32_t j = dice_below(dice, i + 1);
+		memcpy(pin->order[i], pin->order[j], sizeof(pin->order[i]));
+		snprintf(pin->order[j], sizeof(pin->order[j]), "%s", home->profiles[i].name);
+		pin->n_order++;
+	}
+}
+
+static void no_order_is_better(void **state)
+{
+	static struct test_home home;
+	static struct plan plan, pinned;
+	struct dice dice = { 21 };
+	for (uint32_t i = 0; i < 60; i++) {
+		struct fail fail;
+		test_home_roll(&home, &dice, 5 + dice_below(&dice, 3), 6 + dice_below(&dice, 20),
+			       dice_between(&dice, 1, 6));
+		home.options.streaming = dice_chance(&dice, 0.3);
+		const double best = make(&home, &plan, &fail);
+		for (uint32_t j = 0; j < 30; j++) {
+			pin_order(&home.options.pin, &home, &dice);
+			assert_true(make(&home, &pinned, &fail) >= best * (1 - 1e-12));
+		}
+	}
+}
+
+static void more_devices_than_can_be_walked(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct dice dice = { 22 };
+	for (uint32_t i = 0; i < 10; i++) {
+		struct fail fail;
+		double alone = INFINITY;
+		test_home_roll(&home, &dice, 13 + dice_below(&dice, 20), 40, 40);
+		const double best = make(&home, &plan, &fail);
+		for (uint32_t j = 0; j < home.n; j++) {
+			struct test_home one = home;
+			one.n = 1;
+			one.candidates[0] = home.candidates[j];
+			static struct plan solo;
+			if (plan_make(&solo, one.candidates, 1, &one.facts, &one.options, &fail) == 0)
+				alone = fmin(alone, turn_of_plan(&one, &solo));
+		}
+		assert_true(best <= alone * (1 + 1e-12));
+	}
+}
+
+/* ---- promises ---- */
+
+static void one_more_device_never_makes_it_worse(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct dice dice = { 23 };
+	uint32_t better = 0;
+	for (uint32_t i = 0; i < 300; i++) {
+		struct fail fail;
+		double before = INFINITY;
+		test_home_roll(&home, &dice, 5, 4 + dice_below(&dice, 12),
+			       dice_between(&dice, 0.5, 8));
+		home.options.streaming = dice_chance(&dice, 0.3);
+		for (home.n = 1; home.n <= 5; home.n++) {
+			const double turn = make(&home, &plan, &fail);
+			assert_true(turn <= before * (1 + 1e-12));
+			better += turn < before;
+			before = turn;
+		}
+	}
+	assert_true(better > 300);
+}
+
+static void kv_room_is_widened_without_losing_speed(void **state)
+{
+	static struct test_home home;
+	static struct plan one, four;
+	struct dice dice = { 24 };
+	uint32_t widened = 0;
+	for (uint32_t i = 0; i < 200; i++) {
+		struct fail fail;
+		test_home_roll(&home, &dice, 3, 8, dice_between(&dice, 1, 8));
+		home.options.sequences = 1;
+		const double narrow = make(&home, &one, &fail);
+		home.options.sequences = 4;
+		const double wide = make(&home, &four, &fail);
+		assert_true(narrow == wide);
+		if (isinf(wide))
+			continue;
+		assert_int_equal(one.kv_positions, home.options.context);
+		assert_in_range(four.kv_positions, home.options.context, 4 * home.options.context);
+		widened += four.kv_positions == 4 * home.options.context;
+	}
+	assert_true(widened > 20);
+}
+
+/* ---- what is left out, and why ---- */
+
+static void two_devices(struct test_home *home)
+{
+	memset(home, 0, sizeof(*home));
+	home->n = 2;
+	test_device(&home->profiles[0], 0, "desk", 1e9);
+	test_device(&home->profiles[1], 1, "attic", 1e8);
+	test_link(&home->profiles[0], &home->profiles[1], 1e-3, 1e8);
+	test_model(&home->facts, 10);
+	plan_options_init(&home->options, &home->facts);
+	for (uint32_t i = 0; i < home->n; i++)
+		home->candidates[i].profile = &home->profiles[i];
+}
+
+static void leaves_out_with_a_reason(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home);
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[0].n_layers, 10);
+	assert_string_equal(plan.devices[0].name, "desk");
+	assert_non_null(strstr(plan.devices[0].sentence, "every layer"));
+	assert_non_null(strstr(plan.devices[1].sentence, "longer than without it"));
+
+	two_devices(&home);
+	home.candidates[0].barred = "it does not answer";
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[1].n_layers, 10);
+	assert_string_equal(plan.devices[0].sentence, "Left out: it does not answer.");
+
+	two_devices(&home);
+	home.profiles[1].numerics = 7;
+	home.profiles[0].backends[0].memory_bytes = 6u << 20;
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[1].n_layers, 10);
+	assert_int_equal(plan.numerics, 7);
+	assert_non_null(strstr(plan.devices[0].sentence, "version 1 of the arithmetic, the head with 7"));
+
+	two_devices(&home);
+	home.profiles[0].power = POWER_BATTERY;
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[1].n_layers, 10);
+	assert_non_null(strstr(plan.devices[0].sentence, "battery"));
+	home.profiles[0].battery_use_allowed = true;
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[0].n_layers, 10);
+
+	two_devices(&home);
+	home.profiles[0].backends[0].n_rates = 0;
+	make(&home, &plan, &fail);
+	assert_non_null(strstr(plan.devices[0].sentence, "not been measured"));
+}
+
+static void a_home_of_one_may_use_its_battery(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home);
+	home.n = 1;
+	home.profiles[0].power = POWER_BATTERY;
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[0].n_layers, 10);
+}
+
+static void says_how_much_is_missing(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home); /* 10 layers of 1.06 MB and 4 MB tables, 4.2 MB of KV a layer */
+	home.options.context = 256;
+	for (uint32_t i = 0; i < 2; i++)
+		home.profiles[i].backends[0].memory_bytes = 6000000;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_int_equal(fail.code, FAIL_MEMORY);
+	/* 4 + 10 * 1.325 = 17.2 MB are needed, 12 MB are there; 1 of 10 fits beside the tables and
+	   4 on the other, so 5 more have to go somewhere: about 6 MB */
+	assert_non_null(strstr(fail.text, "test needs 17 MB for 256 positions"));
+	assert_non_null(strstr(fail.text, "2 devices with 12 MB"));
+	assert_non_null(strstr(fail.text, "MB are missing"));
+	/* what it asks for is enough */
+	home.profiles[0].backends[0].memory_bytes += 8000000;
+	home.profiles[1].backends[0].memory_bytes += 8000000;
+	assert_false(isinf(make(&home, &plan, &fail)));
+
+	two_devices(&home);
+	home.n = 1;
+	home.candidates[0].barred = "it sleeps";
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_string_equal(fail.text, "desk cannot take part: it sleeps");
+}
+
+static void offers_a_shorter_context(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home);
+	home.n = 1;
+	home.options.context = 4096;
+	home.profiles[0].backends[0].memory_bytes = 25000000; /* 14.6 MB of weights, 42 MB of KV */
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_non_null(strstr(fail.text, "or plan for a context of 512 positions"));
+	home.options.context = 512;
+	assert_false(isinf(make(&home, &plan, &fail)));
+}
+
+static void refuses_bad_options(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home);
+	home.options.context = 9000; /* the model has 8192 */
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_int_equal(fail.code, FAIL_INVALID);
+	two_devices(&home);
+	home.options.turn.tokens_out = 0;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	two_devices(&home);
+	home.profiles[1].device = home.profiles[0].device;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_non_null(strstr(fail.text, "same device id"));
+	assert_int_equal(plan_make(&plan, home.candidates, 0, &home.facts, &home.options, &fail),
+			 -FAIL_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equals_brute_force),
+		cmocka_unit_test(no_order_is_better),
+		cmocka_unit_test(more_devices_than_can_be_walked),
+		cmocka_unit_test(one_more_device_never_makes_it_worse),
+		cmocka_unit_test(kv_room_is_widened_without_losing_speed),
+		cmocka_unit_test(leaves_out_with_a_reason),
+		cmocka_unit_test(a_home_of_one_may_use_its_battery),
+		cmocka_unit_test(says_how_much_is_missing),
+		cmocka_unit_test(offers_a_shorter_context),
+		cmocka_unit_test(refuses_bad_options),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
