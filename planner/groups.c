@@ -24,9 +24,12 @@ uint32_t groups_members(const struct cost *cost, const struct search_wish *wish,
 	return n;
 }
 
-static int search_groups(struct search_result *result, const struct cost *cost,
-			 const struct search_wish *wish, struct fail *fail)
+int groups_search(struct search_result *result, const struct cost *cost,
+		  const struct search_wish *wish, struct fail *fail)
 {
+	*result = (struct search_result){ .exact = true,
+					  .steps = wish->any ? SEARCH_STEPS_ANY : SEARCH_STEPS_MAX,
+					  .turn_s = INFINITY };
 	for (uint32_t i = 0; i < cost->n_devices; i++) {
 		uint16_t devices[PLAN_DEVICES_MAX];
 		const uint32_t n = groups_members(cost, wish, i, devices);
@@ -37,21 +40,4 @@ static int search_groups(struct search_result *result, const struct cost *cost,
 			return rc;
 	}
 	return 0;
-}
-
-int groups_search(struct search_result *result, const struct cost *cost,
-		  const struct search_wish *wish, struct fail *fail)
-{
-	*result = (struct search_result){ .exact = true,
-					  .steps = wish->any ? SEARCH_STEPS_ANY : SEARCH_STEPS_MAX,
-					  .turn_s = INFINITY };
-	int rc = search_groups(result, cost, wish, fail);
-	const bool pinned = wish->rounds_least > 1 || cost->options->pin.rounds > 0;
-	if (rc < 0 || result->found || cost->options->streaming || pinned)
-		return rc;
-	/* several rounds cost hops and hold the same bytes, but can pack unequal layers better */
-	struct search_wish more = *wish;
-	more.rounds_least = 2;
-	more.rounds_most = cost->options->rounds_max;
-	return more.rounds_most < 2 ? 0 : search_groups(result, cost, &more, fail);
 }

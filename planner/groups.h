@@ -4,8 +4,8 @@
 
 #include "planner/search.h"
 
-/* Runs search_run for each numerics version among the usable devices that the wish admits, and for
- * more rounds where one round holds nothing. result->found tells. Negative: memory is short. */
+/* Runs search_run for each numerics version among the usable devices that the wish admits.
+ * result->found tells. Negative: memory is short. */
 int groups_search(struct search_result *result, const struct cost *cost,
 		  const struct search_wish *wish, struct fail *fail);
 

@@ -5,8 +5,8 @@
  * every device in the ring a range of slots (ring.h; with k = 1: of layers), so that the ranges
  * follow one another in ring order and cover all layers, every device's part fits into its memory,
  * and the turn (cost.h) is shortest. A device may get nothing: that is device selection. All devices
- * with work, and the head, have one numerics version. Without streaming k is 1, unless nothing fits
- * so: more rounds hold the same bytes and only add hops. Devices that run on battery without their
+ * with work, and the head, have one numerics version. Without streaming k is 1, unless it is pinned:
+ * more rounds hold the same bytes and only add hops. Devices that run on battery without their
  * owner's leave take no part, except in a home of one.
  *
  * Why the answer is exact. For a given head, k, chunk and caps on the two maxima of the turn, the
