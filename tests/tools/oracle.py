@@ -70,7 +70,9 @@ class Oracle:
         """x [rows, in] by the matrix [out, in]"""
         block = INPUT_BLOCK.get(self.tensors[name].tensor_type.name)
         if self.rounded and block:
-            x = round_to_int8(x, block)
+            first = round_to_int8(x, block)
+            fine = name.endswith("ffn_down.weight") or name in ("output.weight", "token_embd.weight")
+            x = first + round_to_int8(x - first, block) if fine else first
         return x @ self.weight(name).T
 
     # ---- the pieces of a layer ----
