@@ -199,15 +199,19 @@ lan_host_wire() { # HOST NUMBER
 		ip -n "$LAN_ID-$1" link set eth0 up
 }
 
-# The holder is a process that does nothing but keep the host's namespaces.
+# The holder is a process that does nothing but keep the host's namespaces. /sys shows the host's own
+# network, and the machine's control groups, from which the daemon reads its limits.
 lan_host_make() { # HOST NUMBER
 	mkdir "$LAN_DIR/$1" && ip netns add "$LAN_ID-$1" && lan_groups_make "$1" &&
 		lan_host_wire "$1" "$2" || return 1
 	(
 		lan_groups_enter "$1/system" || exit 1
-		exec ip netns exec "$LAN_ID-$1" unshare -m -u --propagation private sh -c \
-			'mount -t tmpfs -o mode=755 tmpfs /run && hostname "$1" && : >/run/ready &&
-			 exec sleep infinity' sh "$1"
+		exec nsenter --net="/run/netns/$LAN_ID-$1" unshare -m -u --propagation private sh -c \
+			'mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/groups &&
+			 mount --rbind /sys/fs/cgroup /run/groups && mount -t sysfs sysfs /sys &&
+			 mount --rbind /run/groups /sys/fs/cgroup && umount -l /run/groups &&
+			 rmdir /run/groups && hostname "$1" && : >/run/ready && exec sleep infinity' \
+			sh "$1"
 	) >"$LAN_DIR/$1/holder.log" 2>&1 </dev/null &
 	echo $! >"$LAN_DIR/$1/holder"
 	lan_wait nsenter -t $! -m test -f /run/ready && lan_services_start "$1"
