@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define ANGLE_MAX 0x1p24     /* of maths_sin_cos */
 #define KINDS_MAX 8u         /* distinct RoPE settings of a model's layers */
 #define SPAN_ROWS 16u        /* rows of one sequence that share a pass over its keys */
 #define OUTPUT_ROWS 4u       /* logits rows of one product */
@@ -118,12 +119,13 @@ static void *place(uint8_t *base, uint64_t *at, uint64_t bytes)
 }
 
 /* Lays the buffers out from `base`; gives the bytes in all. */
-static uint64_t lay_out(struct forward *to, const struct model *model, uint8_t *base,
-			uint64_t rows, uint32_t positions)
+static uint64_t lay_out(struct forward *to, const struct forward_config *config, uint8_t *base)
 {
-	const struct model_shape *shape = model_shape(model);
-	const struct widths widths = widths_of(model);
-	const uint64_t tiles = ((uint64_t)positions + ATTENTION_TILE - 1) / ATTENTION_TILE;
+	const struct model_shape *shape = model_shape(config->model);
+	const struct widths widths = widths_of(config->model);
+	const uint64_t rows = config->rows_max;
+	const uint64_t tiles = ((uint64_t)config->positions + ATTENTION_TILE - 1) / ATTENTION_TILE;
+	const uint64_t logits = config->head ? 2ull * OUTPUT_ROWS * shape->n_vocab : 0;
 	uint64_t at = 0;
 	to->turns = place(base, &at, KINDS_MAX * sizeof(double) * (shape->n_rot / 2));
 	to->tables = place(base, &at, KINDS_MAX * rows * sizeof(float) * shape->n_rot);
@@ -141,15 +143,24 @@ static uint64_t lay_out(struct forward *to, const struct model *model, uint8_t *
 	to->mixed = place(base, &at, rows * widths.mixed * sizeof(float));
 	to->gate = place(base, &at, rows * widths.ff * sizeof(float));
 	to->up = place(base, &at, rows * widths.ff * sizeof(float));
-	to->logits = place(base, &at, 2ull * OUTPUT_ROWS * shape->n_vocab * sizeof(float));
+	to->logits = place(base, &at, logits * sizeof(float));
 	to->partials = place(base, &at, tiles * widths.partial * sizeof(float));
 	return at;
 }
 
-uint64_t forward_bytes(const struct model *model, uint32_t rows_max, uint32_t positions)
+uint64_t forward_bytes(const struct forward_config *config)
 {
 	struct forward measured = { 0 };
-	return sizeof(measured) + lay_out(&measured, model, NULL, rows_max, positions);
+	return sizeof(measured) + lay_out(&measured, config, NULL);
+}
+
+/* Angles are exact up to ANGLE_MAX; a file's factors may be anything. */
+static bool angles_fit(const double *turns, uint32_t count, uint32_t positions)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!(turns[i] >= 0 && turns[i] * positions <= ANGLE_MAX)) /* NaN too */
+			return false;
+	return true;
 }
 
 /* Layers with the same base and scale share their angles. */
@@ -209,13 +220,19 @@ struct forward *forward_create(const struct forward_config *config, struct accou
 	forward->kernels = config->kernels;
 	forward->pool = config->pool;
 	forward->rows_max = config->rows_max;
-	const uint64_t bytes = forward_bytes(config->model, config->rows_max, config->positions);
-	if (allocate(forward, config, bytes, account, fail))
+	if (allocate(forward, config, forward_bytes(config), account, fail))
 		goto fail;
-	lay_out(forward, config->model, forward->memory, config->rows_max, config->positions);
+	lay_out(forward, config, forward->memory);
 	if (!find_kinds(forward)) {
 		fail_set(fail, FAIL_UNSUPPORTED, "the layers of %s have more than %u RoPE settings",
 			 model_path(config->model), KINDS_MAX);
+		goto fail;
+	}
+	if (!angles_fit(forward->turns, forward->n_kinds * (forward->shape->n_rot / 2),
+			config->positions)) {
+		fail_set(fail, FAIL_UNSUPPORTED,
+			 "the RoPE factors of %s turn positions too fast to compute them",
+			 model_path(config->model));
 		goto fail;
 	}
 	return forward;

@@ -26,6 +26,7 @@ struct forward_config {
 	struct pool *pool;
 	uint32_t rows_max;
 	uint32_t positions; /* longest sequence */
+	bool head;          /* forward_output will be asked for */
 };
 
 struct forward;
@@ -34,7 +35,8 @@ struct forward;
 struct forward *forward_create(const struct forward_config *config, struct account *account,
 			       struct fail *fail);
 void forward_destroy(struct forward *forward); /* accepts NULL */
-uint64_t forward_bytes(const struct model *model, uint32_t rows_max, uint32_t positions);
+/* What forward_create would charge; model, rows_max, positions and head are looked at. */
+uint64_t forward_bytes(const struct forward_config *config);
 
 /* hidden[r] = embedding of rows[r].token, scaled. FAIL_INVALID: a token outside the vocabulary. */
 enum fail_code forward_embed(struct forward *forward, const struct work_row *rows, uint32_t n_rows,

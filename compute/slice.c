@@ -69,19 +69,43 @@ uint64_t slice_kv_bytes(const struct model *model, const struct slice_config *co
 	return bytes;
 }
 
+static struct forward_config forward_config_of(const struct model *model,
+					       const struct slice_config *config)
+{
+	return (struct forward_config){
+		.model = model,
+		.rows_max = config->rows_max,
+		.positions = config->n_ranges > 0 ? config->kv_positions : 0,
+		.head = config->head,
+	};
+}
+
 uint64_t slice_buffer_bytes(const struct model *model, const struct slice_config *config,
 			    uint32_t threads)
 {
-	return slots_bytes(config) + forward_bytes(model, config->rows_max, config->kv_positions);
+	const struct forward_config forward = forward_config_of(model, config);
+	return slots_bytes(config) + forward_bytes(&forward);
 }
 
 /* ---- loading ---- */
 
+static bool head_fits(uint32_t width)
+{
+	return width % 8 == 0 && width <= ATTENTION_WIDTH_MAX;
+}
+
 static int check_config(const struct model *model, const struct slice_config *config,
 			struct fail *fail)
 {
-	const uint32_t n_layers = model_shape(model)->n_layers;
+	const struct model_shape *shape = model_shape(model);
+	const uint32_t n_layers = shape->n_layers;
 	uint32_t next = 0;
+	if (!head_fits(shape->head_k) || !head_fits(shape->head_v))
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"%s has heads of width %" PRIu32 " and %" PRIu32 "; this version "
+				"computes multiples of 8 up to %u",
+				model_path(model), shape->head_k, shape->head_v,
+				ATTENTION_WIDTH_MAX);
 	for (uint32_t i = 0; i < config->n_ranges; i++) {
 		const struct layer_range *range = &config->ranges[i];
 		if (range->first < next || range->end <= range->first || range->end > n_layers)
@@ -134,14 +158,10 @@ static int create_states(struct slice *slice, const struct slice_config *config,
 static int create_forward(struct slice *slice, const struct model *model,
 			  const struct slice_config *config, struct fail *fail)
 {
-	const struct forward_config forward = {
-		.model = model,
-		.weights = slice->weights,
-		.kernels = backend_kernels(slice->backend),
-		.pool = backend_pool(slice->backend),
-		.rows_max = config->rows_max,
-		.positions = config->kv_positions,
-	};
+	struct forward_config forward = forward_config_of(model, config);
+	forward.weights = slice->weights;
+	forward.kernels = backend_kernels(slice->backend);
+	forward.pool = backend_pool(slice->backend);
 	slice->forward = forward_create(&forward, backend_account(slice->backend), fail);
 	return slice->forward ? 0 : -1;
 }
