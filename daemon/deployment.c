@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROFILE_PATIENCE_MS 10000 /* for a live device to say what it can do */
+#define PROFILE_PATIENCE_MS 40000 /* for a live device to say what it can do */
 #define WANT_AGAIN_MS 1000 /* a want that is not fulfilled is repeated so often */
 
 struct part_view {

@@ -2,10 +2,13 @@
 #include "daemon/node_inside.h"
 
 #include "base/log.h"
+#include "daemon/timer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_MS 400 /* between looks for a home that invites */
+#define LOOKS 15
 #define SAY_GOODBYE_MS 400 /* for the statement to reach the others before connections close */
 
 /* ---- inviting ---- */
@@ -66,12 +69,15 @@ struct joining {
 	struct address addresses[ADDRESSES_MAX * 2]; /* of the home, tried one after another */
 	uint32_t n_addresses, next;
 	uint32_t n_homes;
+	uv_timer_t *timer; /* looks again: an announcement takes a moment to get here */
+	uint32_t looks_left;
 	node_answer *answer;
 	void *context;
 };
 
 static void end_join(struct joining *joining, json_t *result, const struct fail *fail)
 {
+	timer_free(joining->timer);
 	joining->answer(joining->context, result, fail);
 	free(joining);
 }
@@ -166,6 +172,52 @@ static bool look_up_host(struct joining *joining)
 			      &hints) == 0;
 }
 
+static void on_look(uv_timer_t *timer);
+
+/* Finds the home among those that invite; waits a little for one to be seen. */
+static void look_around(struct joining *joining)
+{
+	struct fail why;
+	joining->n_homes = joining->n_addresses = 0;
+	if (!joining->node->pair) {
+		fail_set(&why, FAIL_CANCELLED, "primad is stopping");
+		end_join(joining, NULL, &why);
+		return;
+	}
+	finder_each(joining->node->finder, pick_home, joining);
+	if (joining->n_homes == 1) {
+		try_next(joining);
+		return;
+	}
+	if (joining->n_homes == 0 && joining->wanted[0] && look_up_host(joining))
+		return;
+	if (joining->n_homes == 0 && joining->looks_left-- > 0) {
+		uv_timer_start(joining->timer, on_look, LOOK_MS, 0);
+		return;
+	}
+	if (joining->n_homes > 1)
+		fail_set(&why, FAIL_INVALID,
+			 "%u homes invite at this moment: say which one (`primactl join HOME`)",
+			 joining->n_homes);
+	else
+		fail_set(&why, FAIL_NOT_FOUND,
+			 "no home that invites was found: run `primactl invite` on a member, or give "
+			 "its address (`primactl join HOST:PORT`)");
+	end_join(joining, NULL, &why);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+	look_around(timer->data);
+}
+
+static void on_no_memory(struct joining *joining)
+{
+	struct fail why;
+	fail_set(&why, FAIL_MEMORY, "no memory to join");
+	end_join(joining, NULL, &why);
+}
+
 static int check_join(struct joining *joining, struct fail *fail)
 {
 	struct node *node = joining->node;
@@ -201,22 +253,12 @@ void node_join(struct node *node, const char *home, const char *code, node_answe
 		end_join(joining, NULL, &why);
 		return;
 	}
-	finder_each(node->finder, pick_home, joining);
-	if (joining->n_homes == 1) {
-		try_next(joining);
-		return;
-	}
-	if (joining->n_homes == 0 && joining->wanted[0] && look_up_host(joining))
-		return;
-	if (joining->n_homes > 1)
-		fail_set(&why, FAIL_INVALID,
-			 "%u homes invite at this moment: say which one (`primactl join HOME`)",
-			 joining->n_homes);
+	joining->looks_left = LOOKS;
+	joining->timer = timer_make(node->loop, joining);
+	if (joining->timer)
+		look_around(joining);
 	else
-		fail_set(&why, FAIL_NOT_FOUND,
-			 "no home that invites was found: run `primactl invite` on a member, or give "
-			 "its address (`primactl join HOST:PORT`)");
-	end_join(joining, NULL, &why);
+		on_no_memory(joining);
 }
 
 /* ---- leaving and removing ---- */

@@ -110,6 +110,8 @@ static void tell_addresses(struct node *node)
 			addresses[n] = interfaces[i].addresses[j];
 			addresses[n++].port = door_port(node->door);
 		}
+	if (n == 0)
+		return; /* unplugged: where we were is the best guess where we will be */
 	buf_init(&bytes);
 	addresses_encode(addresses, n, &bytes);
 	if (!bytes.failed)

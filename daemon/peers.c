@@ -453,7 +453,7 @@ static void take_facts(struct peers *peers, struct peer *from, const struct mess
 			spread_fact(peers, fact, &sender);
 			peers->events.fact(peers->context, fact);
 		} else if (verdict == GOSSIP_MERGE_REFUTED) {
-			const struct fact *ours = gossip_get(peers->gossip, home_self(peers->home),
+			const struct fact *ours = gossip_raw(peers->gossip, home_self(peers->home),
 							     (enum fact_kind)fact->kind, fact->key);
 			if (ours)
 				spread_fact(peers, ours, NULL);
@@ -498,7 +498,7 @@ void peers_tell(struct peers *peers, enum fact_kind kind, uint64_t key, const vo
 		return;
 	}
 	if (changed)
-		spread_fact(peers, gossip_get(peers->gossip, home_self(peers->home), kind, key),
+		spread_fact(peers, gossip_raw(peers->gossip, home_self(peers->home), kind, key),
 			    NULL);
 }
 
