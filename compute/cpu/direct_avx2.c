@@ -4,6 +4,7 @@
 #include "compute/cpu/steps_avx2.h"
 
 #define ROWS_MAX 2
+#define FETCH_BYTES_MIN (12u << 10)
 
 /* Products of `n` vectors of weights with the columns from `x` on, added in 16 bits: the caller
  * sees to it that they fit. */
@@ -112,18 +113,26 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inpu
 
 /* ---- rows of blocks ---- */
 
-/* Asks for a share of the next eight rows, as large as the block now at work: the processor's own
- * prefetching does not follow eight short rows at once. */
-FORCE_INLINE void fetch_ahead(struct octet octet, uint32_t block, size_t bytes)
+/* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far enough
+ * ahead for slow memory. The processor's own prefetching does not follow eight short rows at once. */
+static size_t fetch_distance(size_t stride)
 {
-	const uint8_t *ahead = octet.bytes + 8 * octet.stride + 8 * block * bytes;
+	const size_t octet_bytes = 8 * stride;
+	return (FETCH_BYTES_MIN + octet_bytes - 1) / octet_bytes * octet_bytes;
+}
+
+/* Asks for a share of rows to come, as large as the block now at work. */
+FORCE_INLINE void fetch_ahead(const uint8_t *ahead, uint32_t block, size_t bytes)
+{
+	ahead += 8 * block * bytes;
 	UNROLL
 	for (size_t i = 0; i < 8 * bytes; i += 64)
 		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
 }
 
-FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			       uint32_t n_blocks, float *out, size_t out_stride)
+FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t *ahead,
+			       const struct inputs *in, int rows, uint32_t n_blocks, float *out,
+			       size_t out_stride)
 {
 	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
@@ -134,7 +143,7 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct i
 		for (uint32_t b = segment_first(s, n_blocks); b < end; b++) {
 			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
 						  octet.stride };
-			fetch_ahead(octet, b, block_bytes(type));
+			fetch_ahead(ahead, b, block_bytes(type));
 			if (is_k(type))
 				block_256(type, at, in, rows, b, sums);
 			else
@@ -152,13 +161,15 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 {
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
+	const size_t distance = fetch_distance(stride);
 	const uint32_t n_blocks = product->n_in / (is_k(type) ? 256 : 32);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
+		const uint8_t *ahead = octet.bytes + distance;
 		if (product->n_rows == 1)
-			direct_octet(type, octet, &in, 1, n_blocks, product->out + o, 0);
+			direct_octet(type, octet, ahead, &in, 1, n_blocks, product->out + o, 0);
 		else
-			direct_octet(type, octet, &in, 2, n_blocks, product->out + o,
+			direct_octet(type, octet, ahead, &in, 2, n_blocks, product->out + o,
 				     product->out_stride);
 	}
 }
