@@ -64,6 +64,18 @@ build_in() {
 	ninja -C "$_folder" -j2
 }
 
+build_threads() {
+	[ -e build/tsan/build.ninja ] ||
+		meson setup build/tsan --buildtype=debugoptimized -Db_sanitize=thread || return 1
+	ninja -C build/tsan -j2 daemon/primad
+}
+
+build_clang() {
+	[ -e build/clang/build.ninja ] || CC=clang meson setup build/clang --buildtype=release ||
+		return 1
+	ninja -C build/clang -j2
+}
+
 finish() {
 	echo
 	echo "primad: $passed passed, $failed failed, $skipped skipped"
@@ -77,24 +89,28 @@ make_venv pytest numpy gguf openai jinja2 || exit 1
 fetch_model || exit 1
 PATH=$PWD/build/venv/bin:$PATH
 PRIMAD_TEST_MODEL=$PWD/$MODEL_FILE
-export PATH PRIMAD_TEST_MODEL
+MODEL=$PRIMAD_TEST_MODEL
+PRIMAD_TEST_ALL=1 # what cannot be fetched is a failure here, not a skip
+export PATH PRIMAD_TEST_MODEL MODEL PRIMAD_TEST_ALL
+[ "$mode" != --heavy ] || export PRIMAD_HEAVY=1
 
 step build-release build_in build/release --buildtype=release
-suite build/release structure unit kernels sim
+suite build/release structure unit kernels sim tokens oracle
 [ "$mode" != --quick ] || finish
 
 step build-sanitized build_in build/asan --buildtype=debugoptimized -Db_sanitize=address,undefined
 suite build/asan unit
-step build-clang env CC=clang sh -c '
-	[ -e build/clang/build.ninja ] || meson setup build/clang --buildtype=release || exit 1
-	ninja -C build/clang -j2'
-step build-threads build_in build/tsan --buildtype=debugoptimized -Db_sanitize=thread
-suite build/tsan threads
+step daemons-sanitized env PRIMAD_BUILD="$PWD/build/asan" PRIMAD_SLOW=5 \
+	python3 -m pytest -q -x tests/cluster/test_loopback.py
+step build-threads build_threads
+step daemons-threads env PRIMAD_BUILD="$PWD/build/tsan" PRIMAD_SLOW=8 \
+	python3 -m pytest -q -x tests/cluster/test_loopback.py
+step build-clang build_clang
 
 if [ "$(id -u)" = 0 ]; then
-	step cluster python3 -m pytest -q -x tests/cluster
+	step daemons-and-hosts env PRIMAD_BUILD="$PWD/build/release" python3 -m pytest -q tests/cluster
 else
-	say "skipped cluster tests: they make network namespaces and need root"
+	say "skipped tests/cluster: it makes network namespaces and needs root"
 	skipped=$((skipped + 1))
 fi
 finish
