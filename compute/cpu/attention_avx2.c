@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Queries (rows times heads) that share one turning of a tile's keys. */
-#define QUERIES 32
+#define QUERIES          32
 #define POSITION_VECTORS (ATTENTION_TILE / 8)
 
 /* One tile under work. A query is one head of one row. */
@@ -136,8 +136,8 @@ FORCE_INLINE void add_values(const struct tile *tile, uint32_t first, int n, str
 	for (int q = 0; q < n; q++) {
 		UNROLL
 		for (int v = 0; v < vectors; v++)
-			sums[q][v] = _mm256_load_ps(partials[first + (uint32_t)q].floats + at +
-						    8 * v);
+			sums[q][v] =
+				_mm256_load_ps(partials[first + (uint32_t)q].floats + at + 8 * v);
 	}
 	for (uint32_t j = seen.first; j < seen.end; j++) {
 		const uint16_t *value = tile->values + j * tile->attention->value_stride + at;
@@ -147,8 +147,7 @@ FORCE_INLINE void add_values(const struct tile *tile, uint32_t first, int n, str
 			x[v] = _mm256_cvtph_ps(load_128((const uint8_t *)(value + 8 * v)));
 		UNROLL
 		for (int q = 0; q < n; q++) {
-			const __m256 weight =
-				_mm256_set1_ps(tile->weights[first + (uint32_t)q][j]);
+			const __m256 weight = _mm256_set1_ps(tile->weights[first + (uint32_t)q][j]);
 			UNROLL
 			for (int v = 0; v < vectors; v++)
 				sums[q][v] = _mm256_fmadd_ps(weight, x[v], sums[q][v]);
@@ -267,8 +266,7 @@ static void join(float *all, const float *next, uint32_t head_v)
 		_mm256_storeu_ps(all + i, _mm256_fmadd_ps(_mm256_loadu_ps(all + i),
 							  _mm256_set1_ps(keep), add));
 	}
-	tail[PARTIAL_SUM] =
-		__builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
+	tail[PARTIAL_SUM] = __builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
 	tail[PARTIAL_MAX] = top;
 }
 
@@ -321,8 +319,8 @@ struct batch {
 	size_t q_stride;
 	float *out;
 	size_t out_stride;
-	uint32_t position;     /* of row 0 */
-	uint32_t first, end;   /* queries */
+	uint32_t position;   /* of row 0 */
+	uint32_t first, end; /* queries */
 	struct tile tile;
 	struct partial all[QUERIES], next[QUERIES];
 };

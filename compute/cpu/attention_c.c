@@ -82,8 +82,7 @@ static void join(float *all, const float *next, uint32_t head_v)
 	const float keep = maths_exp(before - top), take = maths_exp(here - top);
 	for (uint32_t i = 0; i < head_v; i++)
 		all[i] = __builtin_fmaf(all[i], keep, next[i] * take);
-	tail[PARTIAL_SUM] =
-		__builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
+	tail[PARTIAL_SUM] = __builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
 	tail[PARTIAL_MAX] = top;
 }
 
@@ -113,8 +112,8 @@ void c_attention_rows(const struct attention *attention, const float *q, size_t 
 {
 	for (uint32_t r = 0; r < n_rows; r++)
 		for (uint32_t h = 0; h < attention->n_q; h++)
-			one_query(attention, q + r * q_stride + h * attention->head_k,
-				  position + r, out + r * out_stride + h * attention->head_v);
+			one_query(attention, q + r * q_stride + h * attention->head_k, position + r,
+				  out + r * out_stride + h * attention->head_v);
 }
 
 void c_attention_tile(const struct attention *attention, const float *q, uint32_t position,

@@ -3,7 +3,7 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
-#define ROWS_MAX 2
+#define ROWS_MAX        2
 #define FETCH_BYTES_MIN (12u << 10)
 
 /* Products of `n` vectors of weights with the columns from `x` on, added in 16 bits: the caller
@@ -106,15 +106,16 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inpu
 	make_pairs(type, &head, pairs);
 	UNROLL
 	for (int r = 0; r < rows; r++)
-		sums[r] = step_256(type, products[r], pair_products(type, pairs, in, r, block),
-				   head.d, head.dmin, input_float(in, in->scales, r, block),
-				   sums[r]);
+		sums[r] =
+			step_256(type, products[r], pair_products(type, pairs, in, r, block),
+				 head.d, head.dmin, input_float(in, in->scales, r, block), sums[r]);
 }
 
 /* ---- rows of blocks ---- */
 
-/* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far enough
- * ahead for slow memory. The processor's own prefetching does not follow eight short rows at once. */
+/* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far
+ * enough ahead for slow memory. The processor's own prefetching does not follow eight short rows at
+ * once. */
 static size_t fetch_distance(size_t stride)
 {
 	const size_t octet_bytes = 8 * stride;

@@ -1,5 +1,6 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/formats.h"
+#include "compute/cpu/lanes_avx2.h"
 #include "compute/cpu/segments.h"
 #include "compute/cpu/unpack_avx2.h"
 
@@ -7,7 +8,7 @@
  * as hide their latency. */
 #define GROUPS 4
 /* Rows of activations multiplied at once by a panel. */
-#define TILE 8
+#define TILE         8
 #define ROWS_AT_ONCE 64
 /* Columns of a panel; a multiple of FLOAT_BLOCK. */
 #define PANEL_COLUMNS 128
@@ -61,18 +62,10 @@ static void unpack_last(uint32_t type, struct octet octet, uint32_t column, uint
 	}
 }
 
-FORCE_INLINE void tree_add(__m256 *levels, size_t step, uint32_t segment, __m256 sum)
-{
-	uint32_t level = 0;
-	for (; segment >> level & 1; level++)
-		sum = _mm256_add_ps(levels[level * step], sum);
-	levels[level * step] = sum;
-}
-
 /* ---- one row: weights go from their file form through registers ---- */
 
-/* Takes `blocks` blocks of a group before the next group's: rows that lie a power of two apart share
- * few places in the cache, so what is fetched is used up at once. */
+/* Takes `blocks` blocks of a group before the next group's: rows that lie a power of two apart
+ * share few places in the cache, so what is fetched is used up at once. */
 FORCE_INLINE void direct_blocks(uint32_t type, struct octet octet, const float *x, uint32_t column,
 				int groups, uint32_t blocks, __m256 *sums)
 {
@@ -159,8 +152,8 @@ FORCE_INLINE void multiply_tile(const __m256 *panel, const float *x, size_t stri
 	for (uint32_t c = 0; c < n; c++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			tile[r] = _mm256_fmadd_ps(panel[c], _mm256_set1_ps(x[(size_t)r * stride + c]),
-						  tile[r]);
+			tile[r] = _mm256_fmadd_ps(
+				panel[c], _mm256_set1_ps(x[(size_t)r * stride + c]), tile[r]);
 	}
 	UNROLL
 	for (int r = 0; r < rows; r++)

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BLOCK_MAX 256
+#define BLOCK_MAX        256
 #define BLOCK_GROUPS_MAX 16
 
 /* Weight c of a block is d * scale[c / group] * q[c], less dmin * min[c / group] where the format

@@ -32,8 +32,9 @@ static const struct kernels *named(const char *name, struct fail *fail)
 			continue;
 		if (variants[i].available())
 			return variants[i].kernels;
-		fail_set(fail, FAIL_UNSUPPORTED, "the kernels '%s' need %s, which this processor lacks",
-			 name, variants[i].needs);
+		fail_set(fail, FAIL_UNSUPPORTED,
+			 "the kernels '%s' need %s, which this processor lacks", name,
+			 variants[i].needs);
 		return NULL;
 	}
 	fail_set(fail, FAIL_NOT_FOUND, "this build has no kernels named '%s'", name);

@@ -26,7 +26,7 @@ enum row_format { ROW_F32, ROW_I8X32, ROW_I8X256, ROW_FORMATS };
 /* Row buffers start at a multiple of this many bytes; row_bytes is a multiple of it too. */
 #define ROW_ALIGN 64u
 
-enum row_format row_format_of(uint32_t tensor_type); /* of a supported type */
+enum row_format row_format_of(uint32_t tensor_type);  /* of a supported type */
 size_t row_bytes(enum row_format format, uint32_t n); /* of one row of n columns */
 /* Bytes of one row of `n` weights (a multiple of the type's block) in a GGUF file. */
 size_t weight_row_bytes(uint32_t tensor_type, uint32_t n);

@@ -5,6 +5,7 @@
 #include "compute/cpu/maths.h"
 
 #include <immintrin.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Lane i + lane i + 4, then + 2, then + 1. */
@@ -49,6 +50,16 @@ static inline __m256 lanes_exp(__m256 x)
 	const __m256i half = _mm256_srai_epi32(k, 1);
 	p = _mm256_mul_ps(p, lanes_power_of_two(half));
 	return _mm256_mul_ps(p, lanes_power_of_two(_mm256_sub_epi32(k, half)));
+}
+
+/* The sum of a segment joins the tree: what lies at a level waits for its neighbour. The last
+ * segment leaves the whole at level SEGMENT_LEVELS. */
+static inline void tree_add(__m256 *levels, size_t step, uint32_t segment, __m256 sum)
+{
+	uint32_t level = 0;
+	for (; segment >> level & 1; level++)
+		sum = _mm256_add_ps(levels[level * step], sum);
+	levels[level * step] = sum;
 }
 
 #endif

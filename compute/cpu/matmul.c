@@ -4,8 +4,10 @@
 
 /* Pieces per thread and run: enough for a busy core to hand over what it cannot do. */
 #define PIECES_PER_THREAD 8u
-/* A piece of fewer bytes of weights (times rows) costs more to hand out than it shares. */
+/* Work of a piece in bytes of weights times rows: with less, it costs more to hand out than it
+ * shares; with more, the others wait long for the last one. */
 #define PIECE_WORK_MIN (16u << 10)
+#define PIECE_WORK_MAX (1u << 20)
 
 struct share {
 	const struct kernels *kernels;
@@ -32,14 +34,17 @@ static void run_piece(void *context, uint32_t piece, uint32_t thread)
 			       first + (left < share->rows[p] ? left : share->rows[p]));
 }
 
-/* Outputs a piece: an even share, but no less work than is worth a hand-out. */
+/* Outputs a piece: an even share, within the bounds of what is worth handing out. */
 static uint32_t piece_rows(const struct matmul *product, uint32_t pieces)
 {
 	const uint64_t row_work =
-		(uint64_t)weight_row_bytes(product->type, product->n_in) * product->n_rows;
-	const uint32_t worth = (uint32_t)(PIECE_WORK_MIN / (row_work + 1)) + 1;
-	const uint32_t even = divide_up(product->n_out, pieces);
-	return divide_up(worth > even ? worth : even, MATMUL_ROWS) * MATMUL_ROWS;
+		(uint64_t)weight_row_bytes(product->type, product->n_in) * product->n_rows + 1;
+	const uint32_t least = (uint32_t)(PIECE_WORK_MIN / row_work) + 1;
+	const uint32_t most = (uint32_t)(PIECE_WORK_MAX / row_work) + 1;
+	uint32_t rows = divide_up(product->n_out, pieces);
+	rows = rows < most ? rows : most;
+	rows = rows > least ? rows : least;
+	return divide_up(rows, MATMUL_ROWS) * MATMUL_ROWS;
 }
 
 void matmul_run(struct pool *pool, const struct kernels *kernels, const struct matmul *products,

@@ -7,7 +7,7 @@
 
 /* Piece borders are multiples of it (but for the last one of a matrix). */
 #define MATMUL_ROWS 32u
-#define MATMUL_MAX 4u
+#define MATMUL_MAX  4u
 
 /* Runs up to MATMUL_MAX products in one go (q, k and v; gate and up), so that the threads meet
  * once. Their outputs must not overlap. Called by the pool's leader. */

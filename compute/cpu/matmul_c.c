@@ -94,8 +94,8 @@ void c_matmul(const struct matmul *product, uint32_t first, uint32_t end)
 		.format = format,
 		.type = product->type,
 		.n_in = product->n_in,
-		.n_blocks = format ? product->n_in / format->size :
-				     (product->n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK,
+		.n_blocks = format ? product->n_in / format->size
+				   : (product->n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK,
 		.row_stride = row_bytes(row_format_of(product->type), product->n_in),
 	};
 	for (uint32_t r = 0; r < product->n_rows; r += ROWS_AT_ONCE) {

@@ -6,7 +6,7 @@
 /* Activation rows that share one unpacking. */
 #define ROWS_AT_ONCE 64
 /* A tile, held in registers: rows of activations times panels of eight outputs. */
-#define TILE_ROWS 4
+#define TILE_ROWS   4
 #define TILE_PANELS 2
 /* Panels that meet a tile's rows one after the other, so that activations are read less often. */
 #define STRIP 4
@@ -170,8 +170,8 @@ FORCE_INLINE void add_widened(struct tile *tile, const struct tile *narrow, cons
 		UNROLL
 		for (int r = 0; r < rows; r++)
 			tile->v[p][r] = _mm256_add_epi32(
-				tile->v[p][r],
-				_mm256_madd_epi16(narrow->v[p][r], factor[(size_t)p * factor_step]));
+				tile->v[p][r], _mm256_madd_epi16(narrow->v[p][r],
+								 factor[(size_t)p * factor_step]));
 	}
 }
 
@@ -206,17 +206,17 @@ FORCE_INLINE void tile_256(uint32_t type, const struct panel *panels, int n_pane
 	for (int p = 0; p < n_panels; p++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			sums[p][r] = step_256(
-				type, tile.v[p][r],
-				pair_products(type, panels[p].pair, in, r, block), panels[p].d[0],
-				panels[p].dmin, input_float(in, in->scales, r, block), sums[p][r]);
+			sums[p][r] = step_256(type, tile.v[p][r],
+					      pair_products(type, panels[p].pair, in, r, block),
+					      panels[p].d[0], panels[p].dmin,
+					      input_float(in, in->scales, r, block), sums[p][r]);
 	}
 }
 
 /* Block i of a panel of Q4_0 or Q5_0. */
 FORCE_INLINE void tile_32(uint32_t type, const struct panel *panels, int n_panels,
-			   const struct inputs *in, int rows, uint32_t block, uint32_t i,
-			   __m256 (*sums)[ROWS_AT_ONCE])
+			  const struct inputs *in, int rows, uint32_t block, uint32_t i,
+			  __m256 (*sums)[ROWS_AT_ONCE])
 {
 	const __m256i ones = _mm256_set1_epi16(1);
 	struct tile tile;
@@ -395,8 +395,7 @@ void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t e
 			const uint32_t left = product->n_rows - r;
 			strip.in.rows = product->rows + r * strip.in.stride;
 			strip.n_rows = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
-			functions[product->type](&strip,
-						 product->out + r * product->out_stride + o,
+			functions[product->type](&strip, product->out + r * product->out_stride + o,
 						 product->out_stride);
 		}
 	}

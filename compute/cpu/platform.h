@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-bool platform_has_fma(void);  /* fused multiply-add in hardware */
-bool platform_has_avx2(void); /* AVX2, FMA and F16C, kept by the operating system */
+bool platform_has_fma(void);       /* fused multiply-add in hardware */
+bool platform_has_avx2(void);      /* AVX2, FMA and F16C, kept by the operating system */
 void platform_prepare_float(void); /* as kernels_prepare_thread */
 
 #endif

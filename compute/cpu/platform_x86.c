@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define XCR0_SSE_AVX 6u
+#define XCR0_SSE_AVX  6u
 #define MXCSR_DEFAULT 0x1f80u /* nearest even, all exceptions masked, no FTZ, no DAZ */
 
 struct registers {

@@ -169,8 +169,8 @@ static int start_workers(struct pool *pool, struct fail *fail)
 	}
 	pthread_attr_destroy(&attributes);
 	return error ? fail_errno(fail, error, "cannot start compute thread %u of %u",
-				  pool->started + 2, pool->threads) :
-		       0;
+				  pool->started + 2, pool->threads)
+		     : 0;
 }
 
 struct pool *pool_create(uint32_t threads, struct fail *fail)

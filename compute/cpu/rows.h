@@ -1,8 +1,8 @@
 /* rows.h: where the parts of a quantised activation row lie.
  *
  * A row of n columns is its int8 values, then the f32 scale of each block, then sums of the values:
- * of ROW_I8X32 one per 32, as f32; of ROW_I8X256 one per 16 and then one per 32, as int16. Each part
- * begins at a multiple of ROW_ALIGN. */
+ * of ROW_I8X32 one per 32, as f32; of ROW_I8X256 one per 16 and then one per 32, as int16. Each
+ * part begins at a multiple of ROW_ALIGN. */
 #ifndef COMPUTE_CPU_ROWS_H
 #define COMPUTE_CPU_ROWS_H
 

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define SEGMENTS 8u
+#define SEGMENTS       8u
 #define SEGMENT_LEVELS 3u
 
 /* F32, F16 and BF16 rows count as blocks of so many columns; the last may be short. */

@@ -1,8 +1,9 @@
 /* steps_avx2.h: what both ways of multiplying quantised weights share: where activations lie, the
- * step of a block, the tree over segments. */
+ * step of a block. */
 #ifndef COMPUTE_CPU_STEPS_AVX2_H
 #define COMPUTE_CPU_STEPS_AVX2_H
 
+#include "compute/cpu/lanes_avx2.h"
 #include "compute/cpu/rows.h"
 #include "compute/cpu/segments.h"
 #include "compute/cpu/unpack_avx2.h"
@@ -10,7 +11,7 @@
 /* Some rows of activations. */
 struct inputs {
 	const uint8_t *rows;
-	size_t stride; /* bytes */
+	size_t stride;                  /* bytes */
 	size_t scales, sums, wide_sums; /* offsets in a row: see rows.h */
 };
 
@@ -59,8 +60,8 @@ FORCE_INLINE int group_width(uint32_t type)
 /* First column of the `part`th set of 64 as unpack_64 gives them, and of its group `g`. */
 FORCE_INLINE int group_column(uint32_t type, int part, int g)
 {
-	return type == TENSOR_Q6_K ? 128 * (part / 2) + 16 * (part % 2) + 32 * g :
-				     64 * part + 32 * g;
+	return type == TENSOR_Q6_K ? 128 * (part / 2) + 16 * (part % 2) + 32 * g
+				   : 64 * part + 32 * g;
 }
 
 FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
@@ -140,16 +141,6 @@ FORCE_INLINE __m256 step_256(uint32_t type, __m256i products, __m256i pairs, __m
 	if (type != TENSOR_Q6_K)
 		value = _mm256_fnmadd_ps(dmin, _mm256_cvtepi32_ps(pairs), value);
 	return _mm256_fmadd_ps(scale, value, sum);
-}
-
-/* The sum of a segment joins the tree: what lies at a level waits for its neighbour. The last
- * segment leaves the whole at level SEGMENT_LEVELS. */
-FORCE_INLINE void tree_add(__m256 *levels, size_t step, uint32_t segment, __m256 sum)
-{
-	uint32_t level = 0;
-	for (; segment >> level & 1; level++)
-		sum = _mm256_add_ps(levels[level * step], sum);
-	levels[level * step] = sum;
 }
 
 #endif

@@ -5,8 +5,8 @@
 #include "compute/cpu/kernels.h"
 
 /* A tile's result for one query head: values [head_v], then these two, then padding. */
-#define PARTIAL_MAX 0 /* the largest score */
-#define PARTIAL_SUM 1 /* of e^(score - largest) */
+#define PARTIAL_MAX   0 /* the largest score */
+#define PARTIAL_SUM   1 /* of e^(score - largest) */
 #define PARTIAL_EXTRA 8
 
 static inline size_t partial_stride(const struct attention *attention)

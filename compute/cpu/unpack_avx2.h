@@ -76,11 +76,10 @@ FORCE_INLINE __m256 low_halves(__m256i lanes)
 /* Both F16 halves of the lanes. */
 FORCE_INLINE void split_halves(__m256i pairs, __m256 out[2])
 {
-	const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,
-					       0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14,
-					       15);
-	const __m256i sorted =
-		_mm256_permute4x64_epi64(_mm256_shuffle_epi8(pairs, order), 0xd8);
+	const __m256i order =
+		_mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
+				 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+	const __m256i sorted = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(pairs, order), 0xd8);
 	out[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(sorted));
 	out[1] = _mm256_cvtph_ps(_mm256_extracti128_si256(sorted, 1));
 }
@@ -122,8 +121,8 @@ FORCE_INLINE void add_fifth_bits(__m256i bits, __m256i w[8])
 	for (int c = 0; c < 8; c++) {
 		/* The byte with the four bits, four times; they in its upper half. */
 		const __m256i copies = pick(c % 2 ? bits : lower, c / 2, c / 2, c / 2, c / 2);
-		const __m256i bit = _mm256_min_epu8(_mm256_and_si256(copies, own),
-						    _mm256_set1_epi8(16));
+		const __m256i bit =
+			_mm256_min_epu8(_mm256_and_si256(copies, own), _mm256_set1_epi8(16));
 		w[c] = _mm256_or_si256(w[c], bit);
 	}
 }
@@ -165,9 +164,8 @@ FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
 	head->min[0] = _mm256_and_si256(v[2], six);
 	head->scale[1] = _mm256_or_si256(_mm256_and_si256(v[3], four),
 					 _mm256_and_si256(_mm256_srli_epi16(v[1], 2), top));
-	head->min[1] =
-		_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
-				_mm256_and_si256(_mm256_srli_epi16(v[2], 2), top));
+	head->min[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
+				       _mm256_and_si256(_mm256_srli_epi16(v[2], 2), top));
 }
 
 FORCE_INLINE __m256 load_halves(struct octet octet, size_t offset)
@@ -196,30 +194,30 @@ FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *
 FORCE_INLINE __m256i scale_twice(uint32_t type, const __m256i *scale, int j)
 {
 	const __m256i v = scale[j / 4];
-	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4), 8) :
-				     pick(v, j % 4, -1, j % 4, -1);
+	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4), 8)
+				   : pick(v, j % 4, -1, j % 4, -1);
 }
 
 FORCE_INLINE __m256i scale_pair(uint32_t type, const __m256i *scale, int j)
 {
 	const __m256i v = scale[j / 4];
-	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4 + 1), 8) :
-				     pick(v, j % 4, -1, j % 4 + 1, -1);
+	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4 + 1), 8)
+				   : pick(v, j % 4, -1, j % 4 + 1, -1);
 }
 
 /* Bit `bit` of each byte, moved to bit 4. */
 FORCE_INLINE __m256i fifth_bit(__m256i v, int bit)
 {
-	const __m256i moved = bit < 4 ? _mm256_slli_epi16(v, 4 - bit) :
-					_mm256_srli_epi16(v, bit - 4);
+	const __m256i moved =
+		bit < 4 ? _mm256_slli_epi16(v, 4 - bit) : _mm256_srli_epi16(v, bit - 4);
 	return _mm256_and_si256(moved, _mm256_set1_epi8(16));
 }
 
 /* Bits 2q and 2q + 1 of each byte, moved to bits 4 and 5. */
 FORCE_INLINE __m256i top_bits(__m256i v, int q)
 {
-	const __m256i moved = q < 2 ? _mm256_slli_epi16(v, 4 - 2 * q) :
-				      _mm256_srli_epi16(v, 2 * q - 4);
+	const __m256i moved =
+		q < 2 ? _mm256_slli_epi16(v, 4 - 2 * q) : _mm256_srli_epi16(v, 2 * q - 4);
 	return _mm256_and_si256(moved, _mm256_set1_epi8(0x30));
 }
 

@@ -22,8 +22,8 @@ static float sum_of_squares(const float *x, uint32_t n)
 			sums[v] = _mm256_fmadd_ps(y, y, sums[v]);
 		}
 	}
-	return lanes_sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]),
-				       _mm256_add_ps(sums[1], sums[3])));
+	return lanes_sum(
+		_mm256_add_ps(_mm256_add_ps(sums[0], sums[2]), _mm256_add_ps(sums[1], sums[3])));
 }
 
 void avx2_rms_norm(float *out, const float *x, const float *weight, uint32_t n, float eps)
@@ -63,8 +63,8 @@ static void turn_adjacent(float *head, uint32_t half, const float *table)
 			_mm256_castps128_ps256(_mm_loadu_ps(table + half + i)), twice);
 		const __m256 v = _mm256_loadu_ps(head + 2 * i);
 		const __m256 x = _mm256_moveldup_ps(v), y = _mm256_movehdup_ps(v);
-		const __m256 across = _mm256_blend_ps(_mm256_mul_ps(y, sine),
-						      _mm256_mul_ps(y, cosine), 0xaa);
+		const __m256 across =
+			_mm256_blend_ps(_mm256_mul_ps(y, sine), _mm256_mul_ps(y, cosine), 0xaa);
 		const __m256 along = _mm256_blend_ps(cosine, sine, 0xaa);
 		_mm256_storeu_ps(head + 2 * i, _mm256_fmaddsub_ps(x, along, across));
 	}
@@ -92,8 +92,7 @@ static __m256 gated(enum activation_kind kind, __m256 x)
 	const __m256 sign = _mm256_set1_ps(-0.0f);
 	__m256 y = x;
 	if (kind == ACTIVATION_GELU_TANH) {
-		const __m256 cubed = _mm256_mul_ps(_mm256_set1_ps(GELU_CUBIC),
-						   _mm256_mul_ps(x, x));
+		const __m256 cubed = _mm256_mul_ps(_mm256_set1_ps(GELU_CUBIC), _mm256_mul_ps(x, x));
 		y = _mm256_mul_ps(_mm256_set1_ps(GELU_FACTOR), _mm256_fmadd_ps(cubed, x, x));
 	}
 	const __m256 e = lanes_exp(_mm256_xor_ps(y, sign));

@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS 2048u
-#define OUTPUTS 16384u /* 16 to 36 MB of quantised weights: larger than a core's caches */
+#define COLUMNS  2048u
+#define OUTPUTS  16384u /* 16 to 36 MB of quantised weights: larger than a core's caches */
 #define ROUND_US 150000
 
 /* Microseconds of one product, best of many. */
-static int64_t best_us(struct pool *pool, const struct kernels *kernels, const struct matmul *product)
+static int64_t best_us(struct pool *pool, const struct kernels *kernels,
+		       const struct matmul *product)
 {
 	int64_t best = INT64_MAX;
 	for (int64_t spent = 0; spent < ROUND_US;) {
@@ -43,7 +44,7 @@ static void measure(const struct kernels *kernels, uint32_t type, uint32_t threa
 		sample_floats(&state, x, COLUMNS, -1.0f, 1.0f);
 		kernels->quantize_row(format, x, COLUMNS, activations + r * stride);
 	}
-	const struct matmul product = { type,	 COLUMNS,     OUTPUTS, rows,
+	const struct matmul product = { type,    COLUMNS,     OUTPUTS, rows,
 					weights, activations, out,     OUTPUTS };
 	const double seconds = (double)best_us(pool, kernels, &product) * 1e-6;
 	printf("  %7.1f %7.1f", (double)weight_bytes / seconds * 1e-9,

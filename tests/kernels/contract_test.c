@@ -15,7 +15,7 @@
 
 #define COLUMNS 1536u
 #define OUTPUTS 24u
-#define ROWS 3u
+#define ROWS    3u
 
 /* FNV-1a over the bits. No result below is NaN. */
 static uint32_t hash(const float *values, size_t n)
@@ -43,15 +43,24 @@ static void expect_hash(const struct kernels *kernels, const char *what, const f
 static uint32_t product_hash(uint32_t type)
 {
 	switch (type) {
-	case TENSOR_F32: return 0x38947e13u;
-	case TENSOR_F16: return 0x509c4722u;
-	case TENSOR_BF16: return 0x36f104dcu;
-	case TENSOR_Q4_0: return 0x15a114e2u;
-	case TENSOR_Q5_0: return 0xf46034f2u;
-	case TENSOR_Q8_0: return 0x7438533cu;
-	case TENSOR_Q4_K: return 0x68f581f0u;
-	case TENSOR_Q5_K: return 0x32360472u;
-	default: return 0x12a49066u; /* Q6_K */
+	case TENSOR_F32:
+		return 0x38947e13u;
+	case TENSOR_F16:
+		return 0x509c4722u;
+	case TENSOR_BF16:
+		return 0x36f104dcu;
+	case TENSOR_Q4_0:
+		return 0x15a114e2u;
+	case TENSOR_Q5_0:
+		return 0xf46034f2u;
+	case TENSOR_Q8_0:
+		return 0x7438533cu;
+	case TENSOR_Q4_K:
+		return 0x68f581f0u;
+	case TENSOR_Q5_K:
+		return 0x32360472u;
+	default:
+		return 0x12a49066u; /* Q6_K */
 	}
 }
 
@@ -68,8 +77,7 @@ static void check_product(const struct kernels *kernels, uint32_t type)
 		sample_floats(&state, x, COLUMNS, -3.0f, 3.0f);
 		kernels->quantize_row(format, x, COLUMNS, rows + r * stride);
 	}
-	const struct matmul product = { type,	 COLUMNS, OUTPUTS, ROWS,
-					weights, rows,	  out,	   OUTPUTS };
+	const struct matmul product = { type, COLUMNS, OUTPUTS, ROWS, weights, rows, out, OUTPUTS };
 	kernels->matmul(&product, 0, OUTPUTS);
 	expect_hash(kernels, tensor_type_name(type), out, ROWS * OUTPUTS, product_hash(type));
 	free(weights);
@@ -104,8 +112,9 @@ static void check_attention(const struct kernels *kernels)
 	uint64_t state = 43;
 	static uint16_t pages[3][ATTENTION_TILE * 128];
 	const uint16_t *const page_list[3] = { pages[0], pages[1], pages[2] };
-	const struct attention attention = { 64, 64, 2, 100, 0.125f, page_list, 0, 64,
-					     ATTENTION_TILE * 64, 64 };
+	const struct attention attention = {
+		64, 64, 2, 100, 0.125f, page_list, 0, 64, ATTENTION_TILE * 64, 64
+	};
 	float q[5 * 128], out[5 * 128], values[ATTENTION_TILE * 128];
 	for (int t = 0; t < 3; t++) {
 		sample_floats(&state, values, ATTENTION_TILE * 128, -2.0f, 2.0f);

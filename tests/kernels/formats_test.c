@@ -41,8 +41,9 @@ static void check_line(char *line)
 	char *rest = NULL;
 	const uint32_t type = type_named(strtok_r(line, " ", &rest));
 	const size_t bytes = read_hex(strtok_r(NULL, " ", &rest), block, sizeof(block));
-	const size_t n = read_hex(strtok_r(NULL, " ", &rest), (uint8_t *)expected,
-				  sizeof(expected)) / sizeof(float);
+	const size_t n =
+		read_hex(strtok_r(NULL, " ", &rest), (uint8_t *)expected, sizeof(expected)) /
+		sizeof(float);
 	assert_int_equal(bytes, weight_row_bytes(type, (uint32_t)n));
 	assert_int_equal(n % tensor_type_block(type), 0);
 	kernels_select(NULL, NULL)->dequantize_row(type, block, (uint32_t)n, values);

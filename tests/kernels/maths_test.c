@@ -1,6 +1,6 @@
 /* Our own functions against the C library's in double, over their whole range. */
-#include "compute/cpu/maths.h"
 #include "compute/cpu/kernels.h"
+#include "compute/cpu/maths.h"
 
 #include "base/half.h"
 
@@ -83,7 +83,7 @@ static void pow_is_close(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(exp_is_close),	     cmocka_unit_test(exp_at_the_ends),
+		cmocka_unit_test(exp_is_close),        cmocka_unit_test(exp_at_the_ends),
 		cmocka_unit_test(exp_bits_are_pinned), cmocka_unit_test(sin_cos_are_close),
 		cmocka_unit_test(pow_is_close),
 	};

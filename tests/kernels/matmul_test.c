@@ -54,8 +54,8 @@ static struct example example_make(uint64_t *state, uint32_t type, struct shape 
 	for (uint32_t r = 0; r < shape.n_rows; r++)
 		c_quantize_row(format, e.x + (size_t)r * shape.n_in, shape.n_in,
 			       e.rows + r * stride);
-	e.product = (struct matmul){ type,	  shape.n_in, shape.n_out, shape.n_rows,
-				     e.weights + 2, e.rows,	  e.out,       out_stride };
+	e.product = (struct matmul){ type,          shape.n_in, shape.n_out, shape.n_rows,
+				     e.weights + 2, e.rows,     e.out,       out_stride };
 	return e;
 }
 
@@ -95,7 +95,7 @@ static const struct kernels *variants[4];
 static size_t variant_count;
 
 static const struct shape shapes[] = {
-	{ 256, 1, 1 },	 { 256, 8, 1 },	   { 512, 19, 1 },  { 768, 16, 2 },   { 1280, 33, 3 },
+	{ 256, 1, 1 },   { 256, 8, 1 },    { 512, 19, 1 },  { 768, 16, 2 },   { 1280, 33, 3 },
 	{ 2048, 40, 4 }, { 2304, 37, 5 },  { 2560, 24, 7 }, { 4096, 17, 8 },  { 256, 70, 13 },
 	{ 768, 31, 16 }, { 1536, 24, 31 }, { 512, 48, 64 }, { 2816, 16, 65 }, { 256, 9, 130 },
 };
@@ -234,12 +234,12 @@ static void threads_change_nothing(void **unused)
 		struct pool *pool = pool_create(threads, NULL);
 		assert_non_null(pool);
 		for (size_t t = 0; t < sample_type_count; t++) {
-			struct example a = example_make(&state, sample_types[t],
-							(struct shape){ 2048, 203, 3 },
-							SAMPLE_PLAIN, 1.0f);
-			struct example b = example_make(&state, sample_types[t],
-							(struct shape){ 512, 77, 3 },
-							SAMPLE_PLAIN, 1.0f);
+			struct example a =
+				example_make(&state, sample_types[t],
+					     (struct shape){ 2048, 203, 3 }, SAMPLE_PLAIN, 1.0f);
+			struct example b =
+				example_make(&state, sample_types[t], (struct shape){ 512, 77, 3 },
+					     SAMPLE_PLAIN, 1.0f);
 			example_expect(&a);
 			example_expect(&b);
 			const struct matmul products[2] = { a.product, b.product };

@@ -1,4 +1,5 @@
-/* The thread pool: every piece once, runs one after the other, sleepers wake, denormals are kept. */
+/* The thread pool: every piece once, runs one after the other, sleepers wake, denormals are kept.
+ */
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/pool.h"
 

@@ -51,19 +51,19 @@ static struct scale_place place_of(uint32_t type)
 	}
 }
 
-static void sample_plain_floats(uint64_t *state, uint32_t type, enum sample_kind kind,
-				uint8_t *out, size_t n)
+static void sample_plain_floats(uint64_t *state, uint32_t type, enum sample_kind kind, uint8_t *out,
+				size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const float value = kind == SAMPLE_EXTREME ? 60000.0f :
-							     sample_uniform(state, -0.1f, 0.1f);
+		const float value =
+			kind == SAMPLE_EXTREME ? 60000.0f : sample_uniform(state, -0.1f, 0.1f);
 		uint32_t bits;
 		memcpy(&bits, &value, sizeof(bits));
 		if (type == TENSOR_F32)
 			store_u32le(out + 4 * i, bits);
 		else
-			store_u16le(out + 2 * i, type == TENSOR_F16 ? f32_to_f16(value) :
-								      (uint16_t)(bits >> 16));
+			store_u16le(out + 2 * i, type == TENSOR_F16 ? f32_to_f16(value)
+								    : (uint16_t)(bits >> 16));
 	}
 }
 
@@ -86,8 +86,8 @@ void sample_weights(uint64_t *state, uint32_t type, enum sample_kind kind, uint8
 			    extreme ? 0x7bff : f32_to_f16(sample_uniform(state, -0.02f, 0.02f)));
 		if (place.min >= 0)
 			store_u16le(block + place.min,
-				    extreme ? 0x7bff :
-					      f32_to_f16(sample_uniform(state, 0.0f, 0.02f)));
+				    extreme ? 0x7bff
+					    : f32_to_f16(sample_uniform(state, 0.0f, 0.02f)));
 	}
 }
 

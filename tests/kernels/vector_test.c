@@ -86,9 +86,9 @@ static void activate(void **unused)
 {
 	uint64_t state = 32;
 	struct buffers s = buffers_make(&state);
-	static const float odd[] = { 0.0f,     -0.0f,  1e-40f, -1e-40f,	 88.0f,	  -88.0f, 200.0f,
-				     -200.0f,  1e20f,  -1e20f, INFINITY, -1e38f,  NAN,	  -104.0f,
-				     -103.5f, 3.4e38f };
+	static const float odd[] = { 0.0f,   -0.0f,   1e-40f,  -1e-40f, 88.0f,    -88.0f,
+				     200.0f, -200.0f, 1e20f,   -1e20f,  INFINITY, -1e38f,
+				     NAN,    -104.0f, -103.5f, 3.4e38f };
 	memcpy(s.x + 100, odd, sizeof(odd));
 	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_GELU_TANH; kind++) {
 		for (size_t w = 0; w < WIDTHS; w++) {
@@ -131,8 +131,8 @@ static void rope(void **unused)
 				const uint32_t i = n_rot / 2 - 1;
 				const uint32_t at = pairing == ROPE_HALVES ? i : 2 * i;
 				const uint32_t to = pairing == ROPE_HALVES ? i + n_rot / 2 : at + 1;
-				const double angle = (double)positions[p] * 0.125 *
-						     pow(1e4, -2.0 * i / n_rot);
+				const double angle =
+					(double)positions[p] * 0.125 * pow(1e4, -2.0 * i / n_rot);
 				const double x = (double)s.x[at], y = (double)s.x[to];
 				assert_true(fabs(x * cos(angle) - y * sin(angle) -
 						 (double)s.a[at]) < 2e-6);
@@ -202,7 +202,8 @@ static void expect_close(enum row_format format, const float *x, uint32_t n, con
 	const int8_t *q = (const int8_t *)row;
 	const float *scales = (const void *)(row + row_scale_offset(n));
 	const float *floats = (const void *)(row + row_sum_offset(format, n));
-	const int16_t *narrow = (const void *)floats, *wide = (const void *)(row + row_wide_sum_offset(n));
+	const int16_t *narrow = (const void *)floats,
+		      *wide = (const void *)(row + row_wide_sum_offset(n));
 	for (uint32_t i = 0; i < n; i++) {
 		const double scale = (double)scales[i / row_block(format)];
 		assert_true(fabs((double)q[i] * scale - (double)x[i]) <= scale * 0.50001);
@@ -274,7 +275,8 @@ static void to_f16(void **unused)
 	uint16_t a[256], b[256];
 	for (uint32_t high = 0; high < 0x10000; high++) {
 		for (uint32_t i = 0; i < 256; i++) {
-			const uint32_t low = i < 8 ? i * 0x1000 + (i & 1) : (uint32_t)sample_random(&state);
+			const uint32_t low =
+				i < 8 ? i * 0x1000 + (i & 1) : (uint32_t)sample_random(&state);
 			x[i] = half_bits_to_f32(high << 16 | (low & 0xffff));
 		}
 		c_kernels->to_f16(a, x, 251);
@@ -291,7 +293,8 @@ static void to_f16(void **unused)
 static void from_f16(void **unused)
 {
 	uint8_t *weights = sample_alloc(0x10000 * 2);
-	float *row = sample_alloc(64), *a = sample_alloc(0x10000 * 4), *b = sample_alloc(0x10000 * 4);
+	float *row = sample_alloc(64), *a = sample_alloc(0x10000 * 4),
+	      *b = sample_alloc(0x10000 * 4);
 	for (uint32_t i = 0; i < 0x10000; i++) {
 		weights[2 * i] = (uint8_t)i;
 		weights[2 * i + 1] = (uint8_t)(i >> 8);
