@@ -346,6 +346,7 @@ static const struct field fields[] = {
 	{ "ignore_eos", take_switch, AT(request.ignore_end) },
 	{ "special", take_switch, AT(request.special), .only = COMPLETION_ONLY },
 	{ "return_tokens", take_switch, AT(return_tokens) },
+	{ "chunk_rows", take_count, AT(request.chunk_rows), 1, FLIGHT_ROWS_MAX },
 	{ "n", take_one },
 	{ "best_of", take_one },
 	{ "echo", take_nothing },

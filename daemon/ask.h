@@ -4,7 +4,8 @@
  * Defaults are OpenAI's. Fields that are known but not supported are refused by name when they ask
  * for something; unknown ones are ignored. Beyond OpenAI's: top_k, min_p, repeat_penalty,
  * repeat_last_n, ignore_eos, special (read special tokens in a completion's prompt; default true),
- * return_tokens (each piece of the answer carries its token ids).
+ * return_tokens (each piece of the answer carries its token ids), chunk_rows (the prompt travels in
+ * flights of at most so many tokens, where that is less than the plan's; the answer is the same).
  *
  * Chats are written in ChatML until the templates of model files are evaluated. */
 #ifndef DAEMON_ASK_H

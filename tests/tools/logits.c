@@ -1,11 +1,12 @@
 /* logits: passes tokens through a model on this machine and writes what comes out, for comparison
  * with an oracle.
  *
- *   logits [-c CHUNK] [-t THREADS] [-k c|avx2] [-H HIDDEN] [-l LOGITS] [-g COUNT] MODEL TOKENS
+ *   logits [-c CHUNK] [-t THREADS] [-k c|avx2] [-H HIDDEN] [-l LOGITS] [-f FIRST] [-g COUNT]
+ *          MODEL TOKENS
  *
  * TOKENS: ids with commas between them, or @FILE of such. HIDDEN gets f32 [layers + 1, tokens,
- * n_embd], the states at every layer border; LOGITS gets f32 [tokens, n_vocab]. -g goes on greedily
- * for COUNT tokens and prints them. Without files the most likely next tokens are printed. */
+ * n_embd], the states at every layer border; LOGITS gets f32 [tokens - FIRST, n_vocab], those of
+ * the tokens from FIRST on. -g goes on greedily for COUNT tokens and prints them. Without files the most likely next tokens are printed. */
 #include "base/buf.h"
 #include "base/file.h"
 #include "compute/compute.h"
@@ -20,7 +21,7 @@
 #define TOKENS_TEXT_MAX (16u << 20)
 
 struct options {
-	uint32_t chunk, threads, count;
+	uint32_t chunk, threads, count, first;
 	const char *cpu, *hidden_path, *logits_path, *model_path;
 	const char *tokens; /* text, terminated */
 };
@@ -42,7 +43,7 @@ struct job {
 static int usage(void)
 {
 	fputs("usage: logits [-c CHUNK] [-t THREADS] [-k c|avx2] [-H HIDDEN] [-l LOGITS] "
-	      "[-g COUNT] MODEL TOKENS|@FILE\n",
+	      "[-f FIRST] [-g COUNT] MODEL TOKENS|@FILE\n",
 	      stderr);
 	return 2;
 }
@@ -53,11 +54,12 @@ static bool parse_options(struct job *job, int argc, char **argv)
 	struct fail fail;
 	int option;
 	*options = (struct options){ .chunk = 512 };
-	while ((option = getopt(argc, argv, "c:t:k:H:l:g:")) != -1) {
+	while ((option = getopt(argc, argv, "c:t:k:H:l:f:g:")) != -1) {
 		switch (option) {
 		case 'c': options->chunk = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 't': options->threads = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'g': options->count = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'f': options->first = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'k': options->cpu = optarg; break;
 		case 'H': options->hidden_path = optarg; break;
 		case 'l': options->logits_path = optarg; break;
@@ -97,7 +99,7 @@ static bool parse_tokens(struct job *job)
 		job->n_rows++;
 		at = end + strspn(end, ", \n");
 	}
-	return job->n_rows > 0;
+	return job->n_rows > job->options.first;
 }
 
 static bool open_all(struct job *job, struct fail *fail)
@@ -143,6 +145,26 @@ static uint32_t most_likely(const float *logits, uint32_t n)
 	return best;
 }
 
+/* What comes out for the rows of a chunk that are wanted; row i's logits lie at index i. */
+static bool output_chunk(struct job *job, uint32_t first, uint32_t n_rows, float *hidden)
+{
+	const struct model_shape *shape = model_shape(job->model);
+	const uint32_t wanted = job->options.first;
+	const uint32_t skipped = first < wanted ? wanted - first : 0;
+	if (skipped >= n_rows)
+		return true;
+	n_rows -= skipped;
+	float *logits = job->logits + (size_t)skipped * shape->n_vocab;
+	if (drive_output(job->slice, job->rows + first + skipped, n_rows,
+			 hidden + (size_t)skipped * shape->n_embd, logits))
+		return false;
+	for (uint32_t i = 0; i < n_rows && !job->logits_file; i++)
+		printf("%u ", most_likely(logits + (size_t)i * shape->n_vocab, shape->n_vocab));
+	const size_t values = (size_t)n_rows * shape->n_vocab;
+	return !job->logits_file ||
+	       fwrite(logits, sizeof(float), values, job->logits_file) == values;
+}
+
 /* One chunk through all layers, one at a time, keeping the states at each border. */
 static bool run_chunk(struct job *job, uint32_t first, uint32_t n_rows)
 {
@@ -157,13 +179,7 @@ static bool run_chunk(struct job *job, uint32_t first, uint32_t n_rows)
 		if (drive_layers(job->slice, i, i + 1, rows, n_rows, hidden + border))
 			return false;
 	}
-	if (drive_output(job->slice, rows, n_rows, hidden, job->logits))
-		return false;
-	for (uint32_t i = 0; i < n_rows && !job->logits_file; i++)
-		printf("%u ", most_likely(job->logits + (size_t)i * shape->n_vocab, shape->n_vocab));
-	const size_t values = (size_t)n_rows * shape->n_vocab;
-	return !job->logits_file ||
-	       fwrite(job->logits, sizeof(float), values, job->logits_file) == values;
+	return output_chunk(job, first, n_rows, hidden);
 }
 
 static bool go_on(struct job *job, uint32_t last)

@@ -69,7 +69,7 @@ static void every_field_arrives(void **state)
 	      "\"stream_options\": {\"include_usage\": true}, \"max_tokens\": 7, \"top_p\": 0.25,"
 	      "\"top_k\": 40, \"min_p\": 0.125, \"repeat_penalty\": 1.5, \"repeat_last_n\": 9,"
 	      "\"seed\": -2, \"stop\": [\"x\", \"yz\"], \"ignore_eos\": true, \"special\": false,"
-	      "\"return_tokens\": true, \"user\": \"u\", \"nobody knows\": {\"this\": 1}}");
+	      "\"return_tokens\": true, \"chunk_rows\": 5, \"user\": \"u\", \"nobody knows\": {\"this\": 1}}");
 	const struct session_request *request = &out.ask.request;
 	if (out.result)
 		fail_msg("%s", out.fail.text);
@@ -84,6 +84,7 @@ static void every_field_arrives(void **state)
 	assert_int_equal(request->sampler.repeat_last, 9);
 	assert_true(request->sampler.seed == (uint64_t)-2);
 	assert_int_equal(request->max_tokens, 7);
+	assert_int_equal(request->chunk_rows, 5);
 	assert_int_equal(request->n_stops, 2);
 	assert_string_equal(request->stops[1], "yz");
 	assert_true(request->ignore_end);
