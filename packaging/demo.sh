@@ -6,7 +6,7 @@
 #   sh packaging/demo.sh --keep     leaves the home running and prints how to talk to it
 #   sh packaging/demo.sh --stop     ends a home that was kept
 #
-#   MODEL=/path/x.gguf   another model    LIMITS="260 88 88"
+#   MODEL=/path/x.gguf   another model    LIMITS="260 78 78"
 #   PROMPT="..."         another prompt   MiB of memory of desk, laptop, tablet
 #
 # Debian 12 with root or sudo. Outside build/ it leaves nothing but installed packages.
@@ -88,13 +88,14 @@ own_home() {
 }
 
 # MiB for each device. By default what lets three hold the model, but no two of them: of a limit an
-# eighth and 32 MiB (of small ones a third) stay free. Of Gemma 3 270M 178 MB are one table that the
-# head holds whole; other models are taken to be mostly layers, and each device gets 45 %.
+# eighth and 32 MiB (of small ones a third) stay free. Of Gemma 3 270M 178 MB are one table that only
+# desk can hold; laptop and tablet have room for 8 of the 18 layers each, so that some stay on desk.
+# Other models are taken to be mostly layers, and each device gets 45 %.
 choose_limits() {
 	if [ -n "${LIMITS:-}" ]; then
 		limits=$LIMITS
 	elif [ "$model" = "$here/$MODEL_FILE" ]; then
-		limits="260 88 88"
+		limits="260 78 78"
 	else
 		share=$(($(stat -Lc %s "$model") / 1048576 * 45 / 100 + 48))
 		limits="$((share * 8 / 7)) $((share * 8 / 7)) $((share * 8 / 7))"
