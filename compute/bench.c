@@ -13,15 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PRODUCT_BYTES (64u << 20) /* of weights: more than the caches hold */
-#define FILL_BYTES 65521u /* no multiple of a block */
-#define PRODUCT_BYTES_MAX (1u << 30)
+#define PRODUCT_BYTES       (64u << 20) /* of weights: more than the caches hold */
+#define FILL_BYTES          65521u      /* no multiple of a block */
+#define PRODUCT_BYTES_MAX   (1u << 30)
 #define ATTENTION_POSITIONS 4096u
-#define ATTENTION_HEADS 4u
-#define ATTENTION_QUERIES 4u
-#define DISK_BYTES_MAX (64u << 20)
-#define DISK_BYTES_MIN (4u << 20)
-#define DISK_READ_BYTES (1u << 20)
+#define ATTENTION_HEADS     4u
+#define ATTENTION_QUERIES   4u
+#define DISK_BYTES_MAX      (64u << 20)
+#define DISK_BYTES_MIN      (4u << 20)
+#define DISK_READ_BYTES     (1u << 20)
 
 /* ---- memory ---- */
 
@@ -125,9 +125,8 @@ static bool product_take(struct product_bench *bench)
 	bench->rows = take(bench->backend, product->n_rows * bench->row_size);
 	bench->out = take(bench->backend, out_floats(product) * sizeof(float));
 	/* many rows are bound by arithmetic: where the weights lie does not matter then */
-	bench->n_matrices = product->n_rows > 1
-				    ? 1
-				    : (uint32_t)(PRODUCT_BYTES / bench->matrix_bytes) + 1;
+	bench->n_matrices =
+		product->n_rows > 1 ? 1 : (uint32_t)(PRODUCT_BYTES / bench->matrix_bytes) + 1;
 	if (bench->rows && bench->out)
 		bench->weights = take(bench->backend, bench->n_matrices * bench->matrix_bytes);
 	while (bench->rows && bench->out && !bench->weights && bench->n_matrices > 1) {
@@ -148,7 +147,10 @@ double bench_product(struct backend *backend, uint32_t type, uint32_t out, uint3
 	in = in / block * block;
 	struct product_bench bench = {
 		.backend = backend,
-		.product = { .type = type, .n_in = in, .n_out = out, .n_rows = rows,
+		.product = { .type = type,
+			     .n_in = in,
+			     .n_out = out,
+			     .n_rows = rows,
 			     .out_stride = out },
 		.matrix_bytes = weight_row_bytes(type, in) * out,
 		.row_size = row_bytes(row_format_of(type), in),
@@ -281,14 +283,19 @@ double bench_attention(struct backend *backend, uint32_t head_width, int64_t bud
 	if (width > ATTENTION_WIDTH_MAX)
 		return 0;
 	bench.shape = (struct attention){
-		.head_k = width, .head_v = width, .n_q = ATTENTION_QUERIES, .scale = 0.125f,
-		.pages = bench.pages, .key_stride = width, .value_offset = tile_elements,
+		.head_k = width,
+		.head_v = width,
+		.n_q = ATTENTION_QUERIES,
+		.scale = 0.125f,
+		.pages = bench.pages,
+		.key_stride = width,
+		.value_offset = tile_elements,
 		.value_stride = width,
 	};
 	const size_t kv = 2 * tile_elements * ATTENTION_HEADS * tiles * sizeof(uint16_t);
 	const size_t q = (size_t)ATTENTION_QUERIES * width * sizeof(float);
-	const size_t partials = attention_partial_floats(&bench.shape) * ATTENTION_HEADS * tiles *
-				sizeof(float);
+	const size_t partials =
+		attention_partial_floats(&bench.shape) * ATTENTION_HEADS * tiles * sizeof(float);
 	uint8_t *memory = take(backend, kv + q + partials);
 	if (!memory)
 		return 0;

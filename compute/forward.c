@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define ANGLE_MAX 0x1p24     /* of maths_sin_cos */
-#define KINDS_MAX 8u         /* distinct RoPE settings of a model's layers */
-#define SPAN_ROWS 16u        /* rows of one sequence that share a pass over its keys */
-#define OUTPUT_ROWS 4u       /* logits rows of one product */
-#define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
+#define ANGLE_MAX        0x1p24 /* of maths_sin_cos */
+#define KINDS_MAX        8u     /* distinct RoPE settings of a model's layers */
+#define SPAN_ROWS        16u    /* rows of one sequence that share a pass over its keys */
+#define OUTPUT_ROWS      4u     /* logits rows of one product */
+#define SPLIT_JOIN_TILES 16u    /* joining more tiles than this is shared out too */
 
 /* Rows of one sequence at consecutive positions. */
 struct span {
@@ -48,17 +48,17 @@ struct forward {
 	struct state *state;
 	uint32_t state_layer;
 	const uint32_t *slots;
-	float *hidden;                 /* [n_rows, n_embd] */
-	uint8_t *quantised[ROW_FORMATS]; /* [rows_max] of the widest row; NULL: format not in use */
-	float *normed;                 /* [rows_max, n_embd] */
-	float *branch;                 /* [2 * rows_max, n_embd] */
-	float *q;                      /* [rows_max, n_head * head_k] */
-	float *k;                      /* [rows_max, n_head_kv * head_k] */
-	float *v;                      /* [rows_max, n_head_kv * head_v] */
-	float *mixed;                  /* [rows_max, n_head * head_v] */
-	float *gate, *up;              /* [rows_max, n_ff] */
-	float *logits;                 /* [2 * OUTPUT_ROWS, n_vocab] */
-	float *partials;               /* [n_head_kv, tiles, attention_partial_floats] */
+	float *hidden;                   /* [n_rows, n_embd] */
+	uint8_t *quantised[ROW_FORMATS]; /* [2 * rows_max], widest row; NULL: not in use */
+	float *normed;                   /* [rows_max, n_embd] */
+	float *branch;                   /* [2 * rows_max, n_embd] */
+	float *q;                        /* [rows_max, n_head * head_k] */
+	float *k;                        /* [rows_max, n_head_kv * head_k] */
+	float *v;                        /* [rows_max, n_head_kv * head_v] */
+	float *mixed;                    /* [rows_max, n_head * head_v] */
+	float *gate, *up;                /* [rows_max, n_ff] */
+	float *logits;                   /* [2 * OUTPUT_ROWS, n_vocab] */
+	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
 	uint32_t split_row, split_first, split_end; /* the row whose tiles are shared out */
 };
 
@@ -199,7 +199,8 @@ static int allocate(struct forward *forward, const struct forward_config *config
 				config->rows_max, bytes >> 20, account_left(account) >> 20);
 	forward->account = account;
 	forward->bytes = bytes;
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return fail_set(fail, FAIL_MEMORY, "the system has no %" PRIu64 " MiB for buffers",
 				bytes >> 20);
@@ -286,10 +287,10 @@ static void subtract_row(enum row_format format, float *x, uint32_t width, const
 			x[i + j] -= scales[i / block] * (float)q[i + j];
 }
 
-/* A fine input: row `row` of `n_rows` is quantised, then, n_rows further on, what that rounding left
- * out; the sum of both products is exact to 15 bits. The inputs of the last products (of the FFN and
- * of the model) have outliers: of the whole error of int8 they make nine tenths. Overwrites x. An
- * f32 row leaves nothing out. */
+/* A fine input: row `row` of `n_rows` is quantised, then, n_rows further on, what that rounding
+ * left out; the sum of both products is exact to 15 bits. The inputs of the last products (of the
+ * FFN and of the model) have outliers: of the whole error of int8 they make nine tenths. Overwrites
+ * x. An f32 row leaves nothing out. */
 static void quantise_fine(const struct forward *forward, float *x, uint32_t row, uint32_t n_rows,
 			  const struct matrix *matrix)
 {
@@ -454,8 +455,7 @@ static void attend_span(void *context, uint32_t piece, uint32_t thread)
 	const struct layer_shape *layer = forward->layer;
 	const uint32_t head = piece % layer->n_head_kv;
 	/* the last rows see most: begin with them, so that the threads end together */
-	const struct span *span =
-		&forward->spans[forward->n_spans - 1 - piece / layer->n_head_kv];
+	const struct span *span = &forward->spans[forward->n_spans - 1 - piece / layer->n_head_kv];
 	const struct attention attention = attention_of(forward, span->row, head);
 	forward->kernels->attention_rows(&attention, query_of(forward, span->row, head),
 					 (size_t)layer->n_head * forward->shape->head_k,
@@ -661,8 +661,8 @@ enum fail_code forward_embed(struct forward *forward, const struct work_row *row
 			return FAIL_INVALID;
 	for (uint32_t i = 0; i < n_rows; i++) {
 		float *row = hidden + (size_t)i * shape->n_embd;
-		forward->kernels->dequantize_row(table->type, table->data + rows[i].token * row_size,
-						 shape->n_embd, row);
+		forward->kernels->dequantize_row(
+			table->type, table->data + rows[i].token * row_size, shape->n_embd, row);
 		if (shape->embedding_scale != 1.0f)
 			forward->kernels->scale(row, shape->embedding_scale, shape->n_embd);
 	}

@@ -50,7 +50,8 @@ void forward_begin(struct forward *forward, const struct work_row *rows, uint32_
 void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 		   uint32_t state_layer, const uint32_t *slots, float *hidden);
 
-/* logits [rows that want, n_vocab]; FAIL_CANCELLED when `cancel` (may be NULL) was set meanwhile. */
+/* logits [rows that want, n_vocab]; FAIL_CANCELLED when `cancel` (may be NULL) was set meanwhile.
+ */
 enum fail_code forward_output(struct forward *forward, const struct work_row *rows, uint32_t n_rows,
 			      const float *hidden, float *logits, const atomic_bool *cancel);
 

@@ -110,7 +110,8 @@ static int check_config(const struct model *model, const struct slice_config *co
 		const struct layer_range *range = &config->ranges[i];
 		if (range->first < next || range->end <= range->first || range->end > n_layers)
 			return fail_set(fail, FAIL_INVALID,
-					"layers %" PRIu32 " to %" PRIu32 " are not a further part of "
+					"layers %" PRIu32 " to %" PRIu32
+					" are not a further part of "
 					"a model of %" PRIu32 " layers",
 					range->first, range->end, n_layers);
 		next = range->end;
@@ -120,8 +121,9 @@ static int check_config(const struct model *model, const struct slice_config *co
 	if (config->rows_max == 0 || (config->n_ranges > 0 && config->kv_positions == 0))
 		return fail_set(fail, FAIL_INVALID, "a slice needs rows and KV positions");
 	if (model_path(model)[0] == '\0')
-		return fail_set(fail, FAIL_INVALID, "a model known by its metadata alone has no "
-						    "weights to load");
+		return fail_set(fail, FAIL_INVALID,
+				"a model known by its metadata alone has no "
+				"weights to load");
 	return 0;
 }
 
@@ -312,7 +314,8 @@ static void settle(struct slice *slice, const struct work *work, bool commit)
 			continue;
 		if (commit)
 			state_commit(held->state, held->slots, work->n_rows,
-				     part.first - held->layers.first, part.end - held->layers.first);
+				     part.first - held->layers.first,
+				     part.end - held->layers.first);
 		else
 			state_abandon(held->state, held->slots, work->n_rows);
 	}

@@ -26,7 +26,7 @@ struct state {
 	struct part {
 		struct state_layer shape;
 		size_t keys, values; /* elements from the start of a page */
-	} *parts; /* [n_layers] */
+	} * parts;                   /* [n_layers] */
 	size_t page_elements;
 	uint32_t pages_total;
 	uint16_t *pages; /* [pages_total, page_elements], mapped: untouched ones cost nothing */
@@ -111,14 +111,16 @@ struct state *state_create(const struct state_config *config, struct account *ac
 			   struct fail *fail)
 {
 	if (config->n_layers == 0 || config->positions == 0) {
-		fail_set(fail, FAIL_INVALID, "a KV cache needs at least one layer and one position");
+		fail_set(fail, FAIL_INVALID,
+			 "a KV cache needs at least one layer and one position");
 		return NULL;
 	}
 	const uint64_t bytes = state_bytes(config);
 	if (!account_charge(account, ACCOUNT_KV, bytes)) {
 		fail_set(fail, FAIL_MEMORY,
-			 "the KV cache of %" PRIu32 " positions over %" PRIu32 " layers needs %" PRIu64
-			 " MiB, and %" PRIu64 " MiB of this device's limit are left; use a smaller "
+			 "the KV cache of %" PRIu32 " positions over %" PRIu32
+			 " layers needs %" PRIu64 " MiB, and %" PRIu64
+			 " MiB of this device's limit are left; use a smaller "
 			 "context or a higher limit",
 			 config->positions, config->n_layers, bytes >> 20,
 			 account_left(account) >> 20);
@@ -152,8 +154,7 @@ void state_destroy(struct state *state)
 	if (!state)
 		return;
 	if (state->pages)
-		munmap(state->pages,
-		       state->pages_total * state->page_elements * sizeof(uint16_t));
+		munmap(state->pages, state->pages_total * state->page_elements * sizeof(uint16_t));
 	free(state->parts);
 	free(state->references);
 	free(state->free_pages);
@@ -341,8 +342,7 @@ static void drop(struct state *state, uint32_t slot)
 {
 	const uint32_t sequence = state->slots[slot].sequence;
 	for (uint32_t i = 0; i < STATE_SEQUENCES_MAX; i++)
-		if (state->slots[i].kind == SLOT_CHECKPOINT &&
-		    state->slots[i].sequence == sequence)
+		if (state->slots[i].kind == SLOT_CHECKPOINT && state->slots[i].sequence == sequence)
 			release_slot(state, i);
 	release_slot(state, slot);
 }

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATE_PAGE 64u           /* positions in a page */
+#define STATE_PAGE          64u  /* positions in a page */
 #define STATE_SEQUENCES_MAX 128u /* sequences and checkpoints together */
 
 /* One layer's part of a page: keys [n_head_kv, STATE_PAGE, head_k], then values

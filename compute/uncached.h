@@ -5,7 +5,8 @@
 #define UNCACHED_ALIGN 4096u /* of buffers, offsets and sizes */
 
 /* Opens read-only, around the page cache where the file system can; where it cannot, what is cached
- * of the file is dropped first. The file must have no unwritten data. Descriptor, or -1 and errno. */
+ * of the file is dropped first. The file must have no unwritten data. Descriptor, or -1 and errno.
+ */
 int uncached_open(const char *path);
 
 #endif

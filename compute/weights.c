@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_BYTES (1u << 20)
+#define READ_BYTES  (1u << 20)
 #define UNITS_EXTRA 2 /* embedding, output */
 
 /* Bytes [first, end) of the file, mapped at `base` from a page border on. */
@@ -38,8 +38,7 @@ static int by_offset(const void *a, const void *b)
 static void add_unit(struct tensors *tensors, const struct model *model, enum unit_kind kind,
 		     uint32_t layer)
 {
-	tensors->count +=
-		model_unit_tensors(model, kind, layer, tensors->list + tensors->count);
+	tensors->count += model_unit_tensors(model, kind, layer, tensors->list + tensors->count);
 }
 
 /* rope_freqs belongs to many units but is one tensor. */
@@ -105,8 +104,8 @@ static bool plan_maps(struct weights *weights, const struct tensors *tensors)
 		return false;
 	for (uint32_t i = 0; i < tensors->count; i++) {
 		const struct gguf_tensor *tensor = tensors->list[i];
-		struct weights_map *last = weights->n_maps ? &weights->maps[weights->n_maps - 1]
-							   : NULL;
+		struct weights_map *last =
+			weights->n_maps ? &weights->maps[weights->n_maps - 1] : NULL;
 		if (last && tensor->offset / page <= (last->end - 1) / page + 1) {
 			last->end = tensor->offset + tensor->bytes;
 			continue;
@@ -134,10 +133,11 @@ static int read_through(int fd, const char *path, const struct weights_map *map,
 		if (got < 0)
 			return fail_errno(fail, errno, "cannot read the model file %s", path);
 		if (got == 0)
-			return fail_set(fail, FAIL_CORRUPT,
-					"the model file %s became shorter while it was read; restore "
-					"it or add the model again",
-					path);
+			return fail_set(
+				fail, FAIL_CORRUPT,
+				"the model file %s became shorter while it was read; restore "
+				"it or add the model again",
+				path);
 		at += (uint64_t)got;
 		*done += (uint64_t)got;
 		if (config->progress)
@@ -165,7 +165,8 @@ static int check_size(int fd, const char *path, const struct model *model, struc
 	const uint64_t size = gguf_file_size(model_gguf(model));
 	if (!S_ISREG(stat.st_mode) || (uint64_t)stat.st_size != size)
 		return fail_set(fail, FAIL_CORRUPT,
-				"the model file %s had %" PRIu64 " bytes when it was opened and has "
+				"the model file %s had %" PRIu64
+				" bytes when it was opened and has "
 				"%" PRIu64 " now; add the model again",
 				path, size, (uint64_t)stat.st_size);
 	return 0;
@@ -297,9 +298,8 @@ static int find_layer(struct weights *weights, const struct model *model, uint32
 static int find_head(struct weights *weights, const struct model *model, struct fail *fail)
 {
 	weights->embedding = find_matrix(weights, model, "token_embd.weight");
-	weights->output = model_shape(model)->tied
-				  ? weights->embedding
-				  : find_matrix(weights, model, "output.weight");
+	weights->output = model_shape(model)->tied ? weights->embedding
+						   : find_matrix(weights, model, "output.weight");
 	return find_vector(weights, model, "output_norm.weight", &weights->output_norm, fail);
 }
 
@@ -311,7 +311,8 @@ static int find_all(struct weights *weights, const struct model *model,
 		return fail_set(fail, FAIL_MEMORY, "no memory for the table of layers");
 	int status = find_vector(weights, model, "rope_freqs.weight", &weights->rope_freqs, fail);
 	for (uint32_t i = 0; i < config->n_ranges; i++)
-		for (uint32_t j = config->ranges[i].first; j < config->ranges[i].end && !status; j++)
+		for (uint32_t j = config->ranges[i].first; j < config->ranges[i].end && !status;
+		     j++)
 			status = find_layer(weights, model, j, fail);
 	if (config->head && !status)
 		status = find_head(weights, model, fail);

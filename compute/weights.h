@@ -30,7 +30,7 @@ struct weights_layer {
 };
 
 struct weights {
-	struct weights_layer *layers; /* [n_layers of the model]; empty where not held here */
+	struct weights_layer *layers;    /* [n_layers of the model]; empty where not held here */
 	struct matrix embedding, output; /* head only; the same when tied */
 	const float *output_norm;        /* head only */
 	const float *rope_freqs;         /* [n_rot / 2], or NULL */

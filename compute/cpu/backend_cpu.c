@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPIN_US 50 /* the next batch of a busy ring mostly comes sooner */
+#define SPIN_US    50 /* the next batch of a busy ring mostly comes sooner */
 #define SPIN_LOOKS 64
 
 struct backend {

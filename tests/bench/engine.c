@@ -34,12 +34,23 @@ static bool parse(struct options *options, int argc, char **argv)
 	while ((option = getopt(argc, argv, "t:k:p:n:r:")) != -1) {
 		const uint32_t number = optarg ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
 		switch (option) {
-		case 't': options->threads = number; break;
-		case 'k': options->cpu = optarg; break;
-		case 'p': options->prompt = number; break;
-		case 'n': options->generate = number; break;
-		case 'r': options->rounds = number; break;
-		default: return false;
+		case 't':
+			options->threads = number;
+			break;
+		case 'k':
+			options->cpu = optarg;
+			break;
+		case 'p':
+			options->prompt = number;
+			break;
+		case 'n':
+			options->generate = number;
+			break;
+		case 'r':
+			options->rounds = number;
+			break;
+		default:
+			return false;
 		}
 	}
 	if (argc - optind != 1 || options->rounds == 0 || options->rounds > ROUNDS_MAX)
@@ -131,9 +142,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	account_init(&account, UINT64_MAX);
-	const struct backend_config config = {
-		.threads = bench.options.threads, .account = &account, .cpu = bench.options.cpu
-	};
+	const struct backend_config config = { .threads = bench.options.threads,
+					       .account = &account,
+					       .cpu = bench.options.cpu };
 	struct model *model = model_open(bench.options.path, &fail);
 	struct backend *backend = model ? backend_cpu_create(&config, &fail) : NULL;
 	const bool good = backend && run(&bench, backend, model, &fail);

@@ -33,18 +33,14 @@ enum fail_code drive(struct slice *slice, struct work *work)
 enum fail_code drive_sequence(struct slice *slice, enum work_kind kind, uint32_t a, uint32_t b,
 			      uint32_t position)
 {
-	struct work work = {
-		.kind = kind, .sequence_a = a, .sequence_b = b, .position = position
-	};
+	struct work work = { .kind = kind, .sequence_a = a, .sequence_b = b, .position = position };
 	return drive(slice, &work);
 }
 
 enum fail_code drive_embed(struct slice *slice, const struct work_row *rows, uint32_t n_rows,
 			   float *hidden)
 {
-	struct work work = {
-		.kind = WORK_EMBED, .n_rows = n_rows, .rows = rows, .hidden = hidden
-	};
+	struct work work = { .kind = WORK_EMBED, .n_rows = n_rows, .rows = rows, .hidden = hidden };
 	return drive(slice, &work);
 }
 
@@ -74,8 +70,8 @@ enum fail_code drive_output(struct slice *slice, const struct work_row *rows, ui
 	return drive(slice, &work);
 }
 
-struct slice *drive_whole(struct backend *backend, const struct model *model,
-			  uint32_t kv_positions, uint32_t rows_max, struct fail *fail)
+struct slice *drive_whole(struct backend *backend, const struct model *model, uint32_t kv_positions,
+			  uint32_t rows_max, struct fail *fail)
 {
 	const struct layer_range range = { 0, model_shape(model)->n_layers };
 	const struct slice_config config = {

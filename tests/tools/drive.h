@@ -18,7 +18,7 @@ enum fail_code drive_output(struct slice *slice, const struct work_row *rows, ui
 			    float *hidden, float *logits);
 
 /* A slice that holds the whole model. Gives; on failure NULL and the sentence. */
-struct slice *drive_whole(struct backend *backend, const struct model *model,
-			  uint32_t kv_positions, uint32_t rows_max, struct fail *fail);
+struct slice *drive_whole(struct backend *backend, const struct model *model, uint32_t kv_positions,
+			  uint32_t rows_max, struct fail *fail);
 
 #endif

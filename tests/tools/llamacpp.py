@@ -6,7 +6,29 @@ library gives are compared, so that a build whose layout differs is refused."""
 import ctypes
 import os
 
+import gguf
 import numpy
+
+
+def write_f32(source, target):
+    """The same model with every tensor as F32, four bytes a weight. On it llama.cpp computes with
+    f32 activations, so that its distributions are a reference. On quantised weights it rounds the
+    inputs of products to int8: for Gemma 3 270M (Q4_K_M, 376 positions of seven texts) that moves
+    them by 5.0e-3 nats, and one token at a time differs from one batch by 6.9e-3."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name == "general.architecture":
+            continue
+        element = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(name, field.contents(), field.types[0], element)
+    for tensor in reader.tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
+        writer.add_tensor(tensor.name, values.reshape([int(n) for n in reversed(tensor.shape)]))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 class ModelParams(ctypes.Structure):
@@ -60,11 +82,10 @@ def load(folder):
 
 
 class LlamaCpp:
-    def __init__(self, folder, model, n_ctx=2048, threads=2):
+    def __init__(self, folder, model, n_ctx=2048, threads=1):
         self.lib = lib = load(folder)
         self.quiet = LOG(lambda level, text, data: None)
         lib.llama_log_set(self.quiet, None)
-        lib.ggml_backend_load_all() if hasattr(lib, "ggml_backend_load_all") else None
         params = lib.llama_context_default_params()
         if (params.n_ctx, params.n_batch, params.n_ubatch) != (512, 2048, 512):
             raise SystemExit("this build of llama.cpp has another layout of its parameters")
@@ -90,8 +111,8 @@ class LlamaCpp:
         return list(out[:n])
 
     def logits(self, tokens, first=0, position=0):
-        """Passes tokens from `position` on (0 forgets what was before); f32 [tokens - first, vocabulary]
-        of those from index `first` on."""
+        """Passes tokens from `position` on (0 forgets what was before); f32 [tokens - first,
+        vocabulary] of those from index `first` on."""
         lib = self.lib
         if position == 0:
             lib.llama_memory_clear(lib.llama_get_memory(self.context), True)

@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
-#define N_TOKENS 135u /* three pages, the last one in part */
-#define ROWS_MAX 160u
+#define N_TOKENS     135u /* three pages, the last one in part */
+#define ROWS_MAX     160u
 #define KV_POSITIONS 512u
-#define SLICES_MAX 8u
+#define SLICES_MAX   8u
 
 static const char *tested;
 
@@ -41,9 +41,9 @@ static void engine_open(struct engine *engine, const char *cpu, uint32_t threads
 {
 	struct fail fail = { 0 };
 	account_init(&engine->account, 1ull << 32);
-	const struct backend_config config = {
-		.threads = threads, .account = &engine->account, .cpu = cpu
-	};
+	const struct backend_config config = { .threads = threads,
+					       .account = &engine->account,
+					       .cpu = cpu };
 	engine->model = model_open(tested, &fail);
 	if (!engine->model)
 		fail_msg("%s", fail.text);
@@ -334,7 +334,9 @@ static void test_two_rounds(void **given)
 	const struct layer_range outer[] = { { 0, 1 }, { n - 1, n } }, inner = { 1, n - 1 };
 	struct slice *ours = part_of(engine, outer, 2), *theirs = part_of(engine, &inner, 1);
 	struct run first, second;
-	struct work fork = { .kind = WORK_FORK, .layers = { 0, 1 }, .sequence_a = 1, .sequence_b = 2 };
+	struct work fork = {
+		.kind = WORK_FORK, .layers = { 0, 1 }, .sequence_a = 1, .sequence_b = 2
+	};
 	run_init(&first, shape);
 	run_init(&second, shape);
 	fill_rows(first.rows, 1, 0, 0, 70, shape);
@@ -554,8 +556,8 @@ static void test_a_full_account_is_refused(void **given)
 	struct fail fail;
 	for (uint64_t part = 0; part < 8; part++) {
 		atomic_store(&engine->account.limit_bytes, used + used * part / 8);
-		assert_null(drive_whole(engine->backend, engine->model, KV_POSITIONS, ROWS_MAX,
-					&fail));
+		assert_null(
+			drive_whole(engine->backend, engine->model, KV_POSITIONS, ROWS_MAX, &fail));
 		assert_int_equal(fail.code, FAIL_MEMORY);
 		assert_int_equal(atomic_load(&engine->account.used_bytes), used);
 	}
@@ -576,10 +578,9 @@ static void test_wrong_slices_are_refused(void **given)
 	const uint32_t counts[] = { 1, 1, 2, 2 };
 	struct fail fail;
 	for (uint32_t i = 0; i < 4; i++) {
-		const struct slice_config config = { .ranges = bad[i],
-						     .n_ranges = counts[i],
-						     .kv_positions = 64,
-						     .rows_max = 4 };
+		const struct slice_config config = {
+			.ranges = bad[i], .n_ranges = counts[i], .kv_positions = 64, .rows_max = 4
+		};
 		assert_null(slice_create(engine->backend, engine->model, &config, &fail));
 		assert_int_equal(fail.code, FAIL_INVALID);
 	}
@@ -615,7 +616,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_slices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_rounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batch_of_two, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_only_wanted_rows_get_logits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_only_wanted_rows_get_logits, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_fork_trim_checkpoint, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_pages_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_wrong_work_is_refused, set_up, tear_down),

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #define N_LAYERS 3u
-#define PAGES 6u
+#define PAGES    6u
 #define ROWS_MAX 512u
 
 static const struct state_layer layers[N_LAYERS] = { { 2, 8, 8 }, { 1, 16, 8 }, { 2, 8, 16 } };
@@ -25,9 +25,9 @@ struct fixture {
 static int set_up(void **given)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct state_config config = {
-		.layers = layers, .n_layers = N_LAYERS, .positions = PAGES * STATE_PAGE
-	};
+	const struct state_config config = { .layers = layers,
+					     .n_layers = N_LAYERS,
+					     .positions = PAGES * STATE_PAGE };
 	account_init(&f->account, 1u << 30);
 	f->state = state_create(&config, &f->account, NULL);
 	assert_non_null(f->state);
@@ -165,8 +165,7 @@ static void test_refused_rows_take_nothing(void **given)
 	apply(f, WORK_OPEN, 1, 0, 0);
 	for (uint32_t i = 0; i < 70; i++)
 		f->rows[i] = (struct work_row){ .sequence = 1, .position = i == 69 ? 99 : i };
-	assert_int_equal(state_prepare(f->state, f->rows, 70, 0, N_LAYERS, f->slots),
-			 FAIL_INVALID);
+	assert_int_equal(state_prepare(f->state, f->rows, 70, 0, N_LAYERS, f->slots), FAIL_INVALID);
 	assert_int_equal(pages_used(f), 0);
 	assert_int_equal(prepare(f, 1, 0, 70, 0, N_LAYERS), FAIL_NONE);
 	assert_int_equal(pages_used(f), 2);
@@ -294,9 +293,9 @@ static void test_the_account_is_asked_first(void **given)
 {
 	struct account account;
 	struct fail fail;
-	const struct state_config config = {
-		.layers = layers, .n_layers = N_LAYERS, .positions = 100000
-	};
+	const struct state_config config = { .layers = layers,
+					     .n_layers = N_LAYERS,
+					     .positions = 100000 };
 	account_init(&account, state_bytes(&config) - 1);
 	assert_null(state_create(&config, &account, &fail));
 	assert_int_equal(fail.code, FAIL_MEMORY);

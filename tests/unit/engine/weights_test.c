@@ -153,8 +153,12 @@ static void test_progress_ends_at_the_whole(void **given)
 	const struct layer_range range = { 0, 1 };
 	struct progress progress = { 0 };
 	const struct slice_config config = {
-		.ranges = &range, .n_ranges = 1, .kv_positions = 64, .rows_max = 1,
-		.progress = count_progress, .progress_context = &progress,
+		.ranges = &range,
+		.n_ranges = 1,
+		.kv_positions = 64,
+		.rows_max = 1,
+		.progress = count_progress,
+		.progress_context = &progress,
 	};
 	struct slice *slice = slice_create(f->backend, f->model, &config, NULL);
 	assert_non_null(slice);
@@ -237,7 +241,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_a_sparse_file_serves_what_it_has, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_progress_ends_at_the_whole, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_file_cut_short_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_file_cut_short_is_refused, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_file_that_is_gone_is_refused, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_metadata_alone_cannot_load, set_up, tear_down),
