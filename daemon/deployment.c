@@ -48,6 +48,7 @@ struct deployment {
 	uint32_t running; /* requests at the head of the present plan */
 	struct message message; /* sending */
 	struct plan made;       /* planning */
+	struct model_id proposed; /* of the last plan put to the others, whoever made it */
 	bool stopping;
 };
 
@@ -192,6 +193,7 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 		deployment->pinned_model = *model;
 		if (pin)
 			deployment->pin = *pin;
+		deployment->proposed = *model;
 		const struct commit_event event = { .kind = COMMIT_PROPOSE, .plan = plan };
 		step_commit(deployment, &event);
 	}
@@ -361,10 +363,10 @@ static void carry_out(struct deployment *deployment, const struct commit_action 
 	case COMMIT_DO_REPLAN:
 		deployment->n_silent = actions->n_silent;
 		memcpy(deployment->silent, actions->silent, sizeof(deployment->silent));
-		plan_soon(deployment, &deployment->made.model, 0);
+		plan_soon(deployment, &deployment->proposed, 0);
 		break;
 	case COMMIT_DO_OUTBID:
-		plan_soon(deployment, &deployment->made.model, 200 + randombytes_uniform(800));
+		plan_soon(deployment, &deployment->proposed, 200 + randombytes_uniform(800));
 		break;
 	case COMMIT_DO_ASK:
 		if (deployment->wanting)

@@ -48,13 +48,10 @@ def spread(layers, n):
 
 
 def pin(hosts, model, layers):
-    """Commits the plan on whichever host plans; waits until all parts of it are ready."""
+    """Commits the plan on whichever host plans; gives when all parts of it are ready. Asks again
+    where a plan of the daemons' own came between."""
     by_name = {h.name: h for h in hosts}
     body = {"model": model, "commit": True, "pin": {"layers": layers, "head": NAMES[0]}}
-
-    def commit():
-        chief = by_name.get(good(hosts[0], "GET", "/status")["planner"])
-        return chief and ask(chief, "POST", "/plan", body)[0] == 200
 
     def ready():
         for deployment in good(hosts[0], "GET", "/status")["deployments"]:
@@ -63,8 +60,16 @@ def pin(hosts, model, layers):
                 return all(p["state"] == "ready" for p in deployment["parts"])
         return False
 
-    wait_for(commit, 60, f"the plan {layers} is taken")
-    wait_for(ready, 120, f"the plan {layers} is ready")
+    def commit():
+        chief = by_name.get(good(hosts[0], "GET", "/status")["planner"])
+        if chief and ask(chief, "POST", "/plan", body)[0] == 200:
+            try:
+                return wait_for(ready, 15)
+            except TimeoutError:
+                return False
+        return False
+
+    wait_for(commit, 120, f"the plan {layers} is ready")
 
 
 def token_us(host, model, tokens):
