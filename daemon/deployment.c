@@ -245,9 +245,11 @@ static void plan_now(struct deployment *deployment)
 		plan_soon(deployment, &deployment->to_plan, 250); /* running answers end first */
 		return;
 	}
-	if (deployment->waited_ms < PROFILE_PATIENCE_MS &&
-	    !deployment->services.all_measured(deployment->services.context)) {
-		deployment->waited_ms += 250;
+	const enum unmeasured who =
+		deployment->services.unmeasured(deployment->services.context);
+	if (who == UNMEASURED_SELF || /* it ends for certain; others may be of any kind */
+	    (who == UNMEASURED_OTHER && deployment->waited_ms < PROFILE_PATIENCE_MS)) {
+		deployment->waited_ms += who == UNMEASURED_OTHER ? 250 : 0;
 		plan_soon(deployment, &deployment->to_plan, 250);
 		return;
 	}

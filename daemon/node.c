@@ -407,10 +407,12 @@ static uint32_t service_candidates(void *context, struct plan_candidate *candida
 				 node->measured ? &node->profile : NULL, candidates);
 }
 
-static bool service_all_measured(void *context)
+static enum unmeasured service_unmeasured(void *context)
 {
 	const struct node *node = context;
-	return node->measured && candidates_known(node->home, node->peers);
+	if (!node->measured)
+		return UNMEASURED_SELF;
+	return candidates_known(node->home, node->peers) ? UNMEASURED_NOBODY : UNMEASURED_OTHER;
 }
 
 static void service_fetch(void *context, const struct model_id *id,
@@ -456,7 +458,7 @@ static int create_deployment(struct node *node, struct fail *fail)
 	const struct deployment_services services = {
 		.facts = service_facts,
 		.candidates = service_candidates,
-		.all_measured = service_all_measured,
+		.unmeasured = service_unmeasured,
 		.fetch = service_fetch,
 		.fetch_cancel = service_fetch_cancel,
 		.changed = service_changed,
