@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define PROFILE_PATIENCE_MS 40000 /* for a live device to say what it can do */
-#define WANT_AGAIN_MS 1000 /* a want that is not fulfilled is repeated so often */
+#define WANT_LASTS_MS 5000 /* who wants says so again and again while it waits */
 
 struct part_view {
 	enum part_state state;
@@ -28,7 +28,7 @@ struct deployment {
 	struct part *part;
 	uv_timer_t *timer;  /* election, commit */
 	uv_timer_t *replan; /* planner: a plan is to be made soon */
-	uv_timer_t *again;  /* asker: the want is repeated */
+	uv_timer_t *expiry; /* asker: nobody has wanted for long */
 	/* the newest plan known here, and how its parts are */
 	struct plan plan;
 	bool has_plan, healthy;
@@ -593,12 +593,16 @@ enum part_state deployment_part(const struct deployment *deployment, uint16_t de
 
 /* ---- wanting ---- */
 
-static void on_again(uv_timer_t *timer)
+/* What was just refused is wanted again at once by everybody who waits for it. */
+static uint64_t pause_ms(const struct deployment *deployment)
+{
+	return deployment->failure.code == FAIL_NONE ? 0 : REPLAN_PAUSE_MS;
+}
+
+static void on_expired(uv_timer_t *timer)
 {
 	struct deployment *deployment = timer->data;
-	if (deployment->wanting && deployment_state(deployment, &deployment->wanted, NULL, NULL,
-						    NULL) != DEPLOYMENT_READY)
-		deployment_want(deployment, &deployment->wanted);
+	deployment->wanting = false;
 }
 
 void deployment_want(struct deployment *deployment, const struct model_id *model)
@@ -607,12 +611,12 @@ void deployment_want(struct deployment *deployment, const struct model_id *model
 		deployment->failure.code = FAIL_NONE;
 	deployment->wanting = true;
 	deployment->wanted = *model;
-	uv_timer_start(deployment->again, on_again, WANT_AGAIN_MS, 0);
+	uv_timer_start(deployment->expiry, on_expired, WANT_LASTS_MS, 0);
 	if (serves(deployment, model))
 		return;
 	if (is_planner(deployment)) {
 		if (!deployment->planning)
-			plan_soon(deployment, model, 0);
+			plan_soon(deployment, model, pause_ms(deployment));
 		return;
 	}
 	deployment->message.type = MESSAGE_DEPLOY;
@@ -631,7 +635,7 @@ static void take_deploy(struct deployment *deployment, const struct device_id *f
 		send_commit(deployment, from, &deployment->plan.epoch);
 		tell_newcomer(deployment, from);
 	} else if (!deployment->planning) {
-		plan_soon(deployment, &deploy->model, 0);
+		plan_soon(deployment, &deploy->model, pause_ms(deployment));
 	}
 }
 
@@ -754,11 +758,11 @@ struct deployment *deployment_create(const struct deployment_config *config,
 	deployment->services = *services;
 	deployment->timer = timer_make(config->host->loop, deployment);
 	deployment->replan = timer_make(config->host->loop, deployment);
-	deployment->again = timer_make(config->host->loop, deployment);
+	deployment->expiry = timer_make(config->host->loop, deployment);
 	deployment->commit = commit_create(home_self(config->home),
 					   config->home->has_record ? &config->home->record : NULL);
 	deployment->part = part_create(config, services, &events, deployment);
-	if (!deployment->timer || !deployment->replan || !deployment->again ||
+	if (!deployment->timer || !deployment->replan || !deployment->expiry ||
 	    !deployment->commit || !deployment->part)
 		goto fail;
 	election_init(&deployment->election, home_self(config->home), clock_ms());
@@ -776,7 +780,7 @@ void deployment_stop(struct deployment *deployment, void (*stopped)(void *contex
 	deployment->stopping = true;
 	uv_timer_stop(deployment->timer);
 	uv_timer_stop(deployment->replan);
-	uv_timer_stop(deployment->again);
+	uv_timer_stop(deployment->expiry);
 	part_end(deployment->part, &why, NULL, stopped, context);
 }
 
@@ -786,7 +790,7 @@ void deployment_destroy(struct deployment *deployment)
 		return;
 	timer_free(deployment->timer);
 	timer_free(deployment->replan);
-	timer_free(deployment->again);
+	timer_free(deployment->expiry);
 	part_destroy(deployment->part);
 	commit_destroy(deployment->commit);
 	free(deployment);

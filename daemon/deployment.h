@@ -68,7 +68,7 @@ void deployment_destroy(struct deployment *deployment); /* accepts NULL */
 enum deployment_state { DEPLOYMENT_NONE, DEPLOYMENT_PLANNING, DEPLOYMENT_FETCHING,
 			DEPLOYMENT_LOADING, DEPLOYMENT_READY };
 
-/* Wants the model; repeated calls are cheap. While somebody wants, the planner is asked again. */
+/* Wants the model for the next seconds: who waits calls again and again, which is cheap. */
 void deployment_want(struct deployment *deployment, const struct model_id *model);
 /* Where it stands; when READY the plan is deployment_plan. done and total: bytes, over all parts.
  * When the last attempt failed `fail` says why (code FAIL_NONE otherwise): ends with a new want. */

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "daemon/session.h"
+#include "proto/deadlines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,16 @@ struct head_request {
 	uint32_t together_max;
 };
 
+/* A flight while it is out, and what must come back. */
+struct out {
+	uint64_t id;
+	struct head_request *request; /* NULL: a free place */
+	uint32_t position, n_rows;
+	bool wanted; /* its last row's logits */
+	bool back;   /* it has come round, its logits are computed */
+	int64_t left_ms;
+};
+
 struct head {
 	struct ring *ring;
 	struct account *account;
@@ -39,10 +50,7 @@ struct head {
 	uint32_t next_sequence;
 	uint64_t next_flight;
 	uint32_t flights_out;
-	struct { /* whose flight an id is, while it is out */
-		uint64_t id;
-		struct head_request *request;
-	} flights[RING_FLIGHTS_MAX];
+	struct out flights[RING_FLIGHTS_MAX];
 	uint32_t kv_used;
 	double token_s;
 	bool failed;
@@ -122,7 +130,8 @@ static void tell_end(struct head *head, struct head_request *request, enum reque
 		end.decode_s = (double)(now - request->first_us) / 1e6;
 	}
 	end.flights = request->flights;
-	end.bytes_sent = ring_bytes_sent(head->ring) - request->bytes_before;
+	if (request->started_us)
+		end.bytes_sent = ring_bytes_sent(head->ring) - request->bytes_before;
 	end.flights_together_max = request->together_max;
 	if (why) {
 		end.code = (uint8_t)why->code;
@@ -233,8 +242,10 @@ static void start_waiting(struct head *head)
 			LIST_ITEM(head->waiting.next, struct head_request, entry);
 		const uint32_t limit = ring_plan(head->ring)->kv_positions;
 		const uint32_t needed = positions_needed(&request->settings);
-		if (head->n_running > 0 && (needed > limit - head->kv_used ||
-					    head->n_running >= RING_REQUESTS_MAX))
+		/* one that is larger than everything runs alone */
+		if (head->n_running > 0 &&
+		    (head->kv_used > limit || needed > limit - head->kv_used ||
+		     head->n_running >= RING_REQUESTS_MAX))
 			return;
 		head->n_waiting--;
 		start(head, request);
@@ -312,12 +323,18 @@ static void fill_rows(struct hop *hop, const struct head_request *request, uint3
 
 static void count_flight(struct head *head, struct head_request *request, struct hop *hop)
 {
-	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
-		if (!head->flights[i].request) {
-			head->flights[i].id = hop->flight.id;
-			head->flights[i].request = request;
-			break;
-		}
+	const struct flight *flight = &hop->flight;
+	uint32_t i = 0;
+	while (head->flights[i].request)
+		i++; /* the callers look at flights_out: there is a free place */
+	head->flights[i] = (struct out){
+		.id = flight->id,
+		.request = request,
+		.position = flight->n_rows ? flight->rows[0].position : 0,
+		.n_rows = flight->n_rows,
+		.wanted = flight->n_rows && flight->rows[flight->n_rows - 1].want,
+		.left_ms = clock_ms(),
+	};
 	request->flights_out++;
 	request->flights++;
 	head->flights_out++;
@@ -453,11 +470,12 @@ static void compute_logits(struct head *head, struct hop *hop)
 				       .rows = hop->rows,
 				       .hidden = hop->states,
 				       .logits = head->logits };
+	/* one row's logits, whatever came back: there is room for no more */
 	for (uint32_t i = 0; i < hop->flight.n_rows; i++)
 		hop->rows[i] = (struct work_row){
 			.sequence = hop->flight.rows[i].sequence,
 			.position = hop->flight.rows[i].position,
-			.want = (hop->flight.rows[i].want & FLIGHT_WANT_LOGITS) != 0,
+			.want = i + 1 == hop->flight.n_rows,
 		};
 	ring_hop_compute(head->ring, hop);
 }
@@ -470,20 +488,31 @@ static void finish(struct head *head, struct head_request *request)
 	request_free(head, request);
 }
 
-static struct head_request *request_of(const struct head *head, uint64_t flight)
+static struct out *out_of(struct head *head, uint64_t flight)
 {
 	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
 		if (head->flights[i].request && head->flights[i].id == flight)
-			return head->flights[i].request;
+			return &head->flights[i];
 	return NULL;
+}
+
+/* It went out so, and it comes back for the first time. */
+static bool is_as_sent(const struct out *out, const struct flight *flight)
+{
+	if (!out || out->back || flight->n_rows != out->n_rows)
+		return false;
+	for (uint32_t i = 0; i < flight->n_rows; i++)
+		if (flight->rows[i].sequence != out->request->sequence ||
+		    flight->rows[i].position != out->position + i)
+			return false;
+	return true;
 }
 
 static void flight_over(struct head *head, struct hop *hop)
 {
-	struct head_request *request = request_of(head, hop->flight.id);
-	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++)
-		if (head->flights[i].request && head->flights[i].id == hop->flight.id)
-			head->flights[i].request = NULL;
+	struct out *out = out_of(head, hop->flight.id);
+	struct head_request *request = out->request;
+	out->request = NULL;
 	request->flights_out--;
 	head->flights_out--;
 	ring_hop_free(head->ring, hop);
@@ -493,15 +522,16 @@ static void flight_over(struct head *head, struct hop *hop)
 
 bool head_returned(struct head *head, struct hop *hop)
 {
-	struct head_request *request = request_of(head, hop->flight.id);
-	if (!request) {
+	struct out *out = out_of(head, hop->flight.id);
+	if (!is_as_sent(out, &hop->flight)) {
 		ring_hop_free(head->ring, hop);
 		return false;
 	}
+	struct head_request *request = out->request;
+	const uint32_t n = out->n_rows;
+	out->back = true;
 	hop->request = request;
-	const uint32_t n = hop->flight.n_rows;
-	const bool wanted = n > 0 && hop->flight.rows[n - 1].want;
-	if (wanted && !request->ended && !head->failed) {
+	if (out->wanted && !request->ended && !head->failed) {
 		compute_logits(head, hop);
 		return true;
 	}
@@ -615,9 +645,24 @@ void head_fail_all(struct head *head, const struct fail *why, const struct devic
 	}
 }
 
+bool head_overdue(const struct head *head, struct fail *why)
+{
+	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++) {
+		const struct out *out = &head->flights[i];
+		if (!out->request || clock_ms() - out->left_ms < DEADLINE_FLIGHT_MS)
+			continue;
+		fail_set(why, FAIL_TIMEOUT, "the model's work stood still for %d s; ask again",
+			 DEADLINE_FLIGHT_MS / 1000);
+		return true;
+	}
+	return false;
+}
+
 void head_counters(const struct head *head, struct ring_counters *counters)
 {
-	counters->requests_running = head->n_running;
+	counters->requests_running = 0;
+	LIST_EACH(at, &head->running) /* the others only wait for their drop to come round */
+		counters->requests_running += !LIST_ITEM(at, struct head_request, entry)->ended;
 	counters->requests_waiting = head->n_waiting;
 	counters->flights_out = head->flights_out;
 	counters->token_s = head->token_s;

@@ -23,11 +23,13 @@ void head_cancel_owner(struct head *head, const struct device_id *owner);
 
 /* A hop's works are done (phase HOP_EMBED or HOP_OUTPUT). */
 void head_computed(struct head *head, struct hop *hop);
-/* A flight came round: its states are those after the last layer. Takes the hop. False: it is none
- * of ours, the one who sent it makes flights up. */
+/* A flight came round: its states are those after the last layer. Takes the hop. False: none of
+ * ours went out so, the one who sent it makes flights up. */
 bool head_returned(struct head *head, struct hop *hop);
 /* Ends all requests; flights that come back later are freed without a word. */
 void head_fail_all(struct head *head, const struct fail *why, const struct device_id *device);
+/* True, and why, when a flight is out for longer than DEADLINE_FLIGHT_MS. */
+bool head_overdue(const struct head *head, struct fail *why);
 void head_counters(const struct head *head, struct ring_counters *counters);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define MODELS_MAX 256
+#define ENTRIES_MAX 1024 /* entries stay, and members may announce what they like */
 
 enum tokenizer_state { TOKENIZER_NONE, TOKENIZER_FETCHING, TOKENIZER_LOADING, TOKENIZER_READY };
 
@@ -36,6 +37,7 @@ struct models {
 	struct store *store;
 	struct serving *serving;
 	struct list entries;
+	uint32_t n_entries;
 	/* the part that is being fetched, and the model that is in use by the ring */
 	struct fetch *part;
 	void (*part_progress)(void *context, uint64_t done, uint64_t total);
@@ -60,13 +62,14 @@ static struct entry *entry_find(const struct models *models, const struct model_
 static struct entry *entry_make(struct models *models, const struct model_facts *facts)
 {
 	struct entry *entry = entry_find(models, &facts->id);
-	if (!entry) {
+	if (!entry && models->n_entries < ENTRIES_MAX) {
 		entry = calloc(1, sizeof(*entry));
 		if (!entry)
 			return NULL;
 		entry->models = models;
 		entry->facts = *facts;
 		list_append(&models->entries, &entry->entry);
+		models->n_entries++;
 	}
 	return entry;
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum item_kind { ITEM_TOKENS, ITEM_END, ITEM_BROKEN, ITEM_CONNECTED, ITEM_STOPPED };
+enum item_kind { ITEM_TOKENS, ITEM_END, ITEM_BROKEN, ITEM_CONNECTED, ITEM_LOAD, ITEM_STOPPED };
 
 struct item {
 	struct letter letter;
@@ -43,6 +43,9 @@ static void deliver(struct letter *letter)
 		break;
 	case ITEM_CONNECTED:
 		events->connected(context, &item->epoch);
+		break;
+	case ITEM_LOAD:
+		events->load(context);
 		break;
 	case ITEM_STOPPED:
 		item->stopped.call(item->stopped.context);
@@ -92,6 +95,12 @@ void news_connected(struct news *news, const struct epoch *epoch)
 {
 	struct item *item = item_create(news, ITEM_CONNECTED);
 	item->epoch = *epoch;
+	mailbox_post(news->home, &item->letter);
+}
+
+void news_load(struct news *news)
+{
+	struct item *item = item_create(news, ITEM_LOAD);
 	mailbox_post(news->home, &item->letter);
 }
 

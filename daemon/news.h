@@ -16,6 +16,7 @@ void news_end(struct news *news, const struct message_request_end *end);
 void news_broken(struct news *news, const struct epoch *epoch, const struct device_id *device,
 		 const struct fail *why);
 void news_connected(struct news *news, const struct epoch *epoch);
+void news_load(struct news *news);
 void news_stopped(struct news *news, void (*stopped)(void *context), void *context);
 
 #endif

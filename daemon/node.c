@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/roundtrip.h"
 #include "daemon/timer.h"
 
 #include <sodium.h>
@@ -119,6 +120,20 @@ static void tell_addresses(struct node *node)
 	buf_finish(&bytes);
 }
 
+static void follow_links(struct node *node)
+{
+	struct profile *profile = &node->profile;
+	struct profile_link links[PROFILE_LINKS_MAX];
+	const uint32_t n = peers_links(node->peers, links);
+	bool moved = n != profile->n_links;
+	for (uint32_t i = 0; i < n && !moved; i++)
+		moved = roundtrip_moved(&profile->links[i], &links[i]);
+	if (!moved)
+		return;
+	memcpy(profile->links, links, n * sizeof(links[0]));
+	profile->n_links = n;
+}
+
 static void tell_profile(struct node *node)
 {
 	struct buf bytes;
@@ -126,7 +141,7 @@ static void tell_profile(struct node *node)
 		return;
 	node->profile.device = *home_self(node->home);
 	memcpy(node->profile.name, node->home->name, sizeof(node->profile.name));
-	node->profile.n_links = peers_links(node->peers, node->profile.links);
+	follow_links(node);
 	buf_init(&bytes);
 	profile_encode(&node->profile, &bytes);
 	if (!bytes.failed)
@@ -143,6 +158,9 @@ static void refresh_soon(struct node *node)
 static void on_refresh(uv_timer_t *timer)
 {
 	struct node *node = timer->data;
+	ring_beat(node->ring);
+	if (!node->deployment)
+		return; /* between two homes */
 	tell_addresses(node);
 	tell_profile(node);
 }
@@ -345,12 +363,18 @@ static bool is_ours(const struct node *node, const struct request_id *id)
 	return device_id_equal(&id->owner, home_self(node->home));
 }
 
+static void on_load(void *context)
+{
+	struct node *node = context;
+	if (node->deployment)
+		tell_load(node);
+}
+
 static void on_tokens(void *context, const struct message_tokens *tokens)
 {
 	struct node *node = context;
-	if (!node->deployment)
+	if (!node->deployment || !node->sessions)
 		return;
-	tell_load(node);
 	if (is_ours(node, &tokens->id)) {
 		sessions_tokens(node->sessions, tokens);
 		return;
@@ -364,9 +388,8 @@ static void on_tokens(void *context, const struct message_tokens *tokens)
 static void on_request_end(void *context, const struct message_request_end *end)
 {
 	struct node *node = context;
-	if (!node->deployment)
+	if (!node->deployment || !node->sessions)
 		return;
-	tell_load(node);
 	if (is_ours(node, &end->id)) {
 		sessions_end(node->sessions, end);
 		return;
@@ -620,6 +643,7 @@ static int create_compute(struct node *node, struct fail *fail)
 		.request_end = on_request_end,
 		.broken = on_broken,
 		.connected = on_connected,
+		.load = on_load,
 	};
 	node->backend = backend_cpu_create(&backend, fail);
 	node->mailbox = mailbox_create(node->loop);

@@ -322,5 +322,6 @@ struct session *session_start(struct node *node, const struct session_request *r
 
 bool node_healthy(struct node *node)
 {
-	return node->home != NULL; /* asked from the loop: that it turns is what is to be shown */
+	/* asked from the loop: that it turns is shown already */
+	return !node->ring || ring_beat(node->ring);
 }

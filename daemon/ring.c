@@ -1,10 +1,13 @@
 #include "daemon/ring.h"
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "daemon/head.h"
 #include "daemon/hop.h"
 #include "daemon/news.h"
+#include "daemon/pulse.h"
 #include "daemon/route.h"
+#include "daemon/tally.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -49,8 +52,9 @@ struct ring {
 	struct buf credit;      /* the body of "one more flight", encoded once */
 	void (*stopped)(void *context);
 	void *stopped_context;
-	pthread_mutex_t counters_lock;
-	struct ring_counters counters;
+	struct tally tally;
+	struct pulse pulse;
+	struct letter beat; /* from pulse_ask to pulse_answer it is under way */
 };
 
 /* The first failure of an epoch is the one that is told; the node stops the ring then. */
@@ -69,26 +73,17 @@ static void break_epoch(struct ring *ring, const struct device_id *device, const
 
 static void publish_counters(struct ring *ring, uint64_t sent, uint64_t received)
 {
-	pthread_mutex_lock(&ring->counters_lock);
-	ring->counters.bytes_sent += sent;
-	ring->counters.bytes_received += received;
-	if (sent)
-		ring->counters.flights++;
-	if (ring->epoch && ring->epoch->head)
-		head_counters(ring->epoch->head, &ring->counters);
-	pthread_mutex_unlock(&ring->counters_lock);
+	tally_add(&ring->tally, sent, received, ring->epoch ? ring->epoch->head : NULL);
 }
 
 void ring_counters(struct ring *ring, struct ring_counters *counters)
 {
-	pthread_mutex_lock(&ring->counters_lock);
-	*counters = ring->counters;
-	pthread_mutex_unlock(&ring->counters_lock);
+	tally_read(&ring->tally, counters);
 }
 
 uint64_t ring_bytes_sent(const struct ring *ring)
 {
-	return ring->counters.bytes_sent; /* written by this thread only */
+	return ring->tally.counters.bytes_sent; /* written by this thread only */
 }
 
 struct news *ring_news(struct ring *ring)
@@ -137,6 +132,7 @@ void ring_hop_free(struct ring *ring, struct hop *hop)
 static void on_work_done(struct work *work)
 {
 	struct hop *hop = work->context;
+	pulse_move(&hop->ring->pulse, clock_ms());
 	if (work->code && !hop->code)
 		hop->code = work->code;
 	if (work != &hop->works[hop->n_works - 1])
@@ -155,6 +151,7 @@ void ring_hop_compute(struct ring *ring, struct hop *hop)
 		hop->works[i].done = on_work_done;
 		hop->works[i].context = hop;
 	}
+	pulse_begin(&ring->pulse, clock_ms());
 	for (uint32_t i = 0; i < hop->n_works; i++)
 		slice_submit(epoch->slice, &hop->works[i]);
 }
@@ -321,6 +318,7 @@ static void on_hop_computed(struct letter *letter)
 {
 	struct hop *hop = LIST_ITEM(letter, struct hop, letter);
 	struct ring *ring = hop->ring;
+	pulse_end(&ring->pulse);
 	if (hop->code || ring->epoch->stopping)
 		compute_failed(ring, hop);
 	else if (hop->phase == HOP_LAYERS)
@@ -347,8 +345,7 @@ static uint16_t device_of_link(const struct ring_epoch *epoch, const struct link
 static bool flight_is_ours(const struct ring_epoch *epoch, const struct flight *flight)
 {
 	return flight->stage <= epoch->plan.n_stages &&
-	       route_device(&epoch->plan, flight->stage) == epoch->self &&
-	       flight->n_rows <= epoch->plan.chunk_rows;
+	       route_device(&epoch->plan, flight->stage) == epoch->self;
 }
 
 static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, size_t size)
@@ -358,7 +355,8 @@ static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, s
 	if (!hop)
 		return false; /* more flights than credits */
 	struct fail why;
-	if (flight_decode(&hop->flight, hop->states, epoch->n_embd, body, size, &why) != 0 ||
+	if (flight_decode(&hop->flight, hop->states, epoch->plan.chunk_rows, epoch->n_embd, body,
+			  size, &why) != 0 ||
 	    !flight_is_ours(epoch, &hop->flight)) {
 		ring_hop_free(ring, hop);
 		return false;
@@ -367,9 +365,9 @@ static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, s
 		ring_hop_free(ring, hop); /* stale: dropped unanswered */
 		return true;
 	}
-	publish_counters(ring, 0, size);
 	hop->from = from;
 	meet_stage(ring, hop);
+	publish_counters(ring, 0, size);
 	return true;
 }
 
@@ -487,8 +485,13 @@ static void do_link(struct letter *letter)
 		link = link_assemble(&ring->loop, command->parts, &the_link_events, ring);
 	else
 		link_parts_free(command->parts);
-	if (link)
+	if (link) {
 		put_link(ring, link, command->device, command->outgoing);
+	} else if (wanted) {
+		struct fail why;
+		fail_set(&why, FAIL_MEMORY, "no memory for a ring connection");
+		break_epoch(ring, NULL, &why);
+	}
 	free(command);
 }
 
@@ -655,10 +658,7 @@ static void stop_if_quiet(struct ring *ring)
 		return;
 	epoch_destroy(epoch, ring->account);
 	ring->epoch = NULL;
-	pthread_mutex_lock(&ring->counters_lock);
-	ring->counters.requests_running = ring->counters.requests_waiting = 0;
-	ring->counters.flights_out = 0;
-	pthread_mutex_unlock(&ring->counters_lock);
+	tally_rest(&ring->tally);
 	news_stopped(&ring->news, ring->stopped, ring->stopped_context);
 }
 
@@ -711,6 +711,25 @@ void ring_stop(struct ring *ring, const struct fail *why, const struct device_id
 	mailbox_post(ring->inbox, &command->letter);
 }
 
+/* ---- is there progress ---- */
+
+static void do_beat(struct letter *letter)
+{
+	struct ring *ring = LIST_ITEM(letter, struct ring, beat);
+	struct fail why;
+	if (ring->epoch && ring->epoch->head && head_overdue(ring->epoch->head, &why))
+		break_epoch(ring, NULL, &why);
+	publish_counters(ring, 0, 0);
+	pulse_answer(&ring->pulse);
+}
+
+bool ring_beat(struct ring *ring)
+{
+	if (pulse_ask(&ring->pulse, clock_ms()))
+		mailbox_post(ring->inbox, &ring->beat);
+	return !pulse_stuck(&ring->pulse, clock_ms());
+}
+
 /* ---- the thread ---- */
 
 static void *run_thread(void *argument)
@@ -731,7 +750,9 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 	}
 	ring->news = (struct news){ .home = home, .events = *events, .context = context };
 	ring->account = account;
-	pthread_mutex_init(&ring->counters_lock, NULL);
+	ring->beat.handle = do_beat;
+	pulse_init(&ring->pulse);
+	tally_init(&ring->tally, &ring->news);
 	buf_init(&ring->credit);
 	ring->message.type = MESSAGE_CREDIT;
 	ring->message.credit.flights = 1;
@@ -763,7 +784,7 @@ void ring_destroy(struct ring *ring)
 	mailbox_post(ring->inbox, &command->letter);
 	pthread_join(ring->thread, NULL);
 	uv_loop_close(&ring->loop);
-	pthread_mutex_destroy(&ring->counters_lock);
+	tally_finish(&ring->tally);
 	buf_finish(&ring->credit);
 	free(ring);
 }

@@ -36,6 +36,8 @@ struct ring_events { /* all on the loop thread */
 		       const struct fail *why);
 	/* All neighbours are connected, both ways. */
 	void (*connected)(void *context, const struct epoch *epoch);
+	/* Requests run or wait at this head now, and none did; or the other way round. */
+	void (*load)(void *context);
 };
 
 struct ring_counters {
@@ -73,5 +75,9 @@ void ring_cancel(struct ring *ring, const struct request_id *id);
 void ring_cancel_owner(struct ring *ring, const struct device_id *owner);
 
 void ring_counters(struct ring *ring, struct ring_counters *counters); /* a snapshot, any time */
+
+/* Asks the ring thread for a sign of life, and looks for flights that never came back. False: the
+ * thread, or the backend's leader while it has work, has shown none for too long (pulse.h). */
+bool ring_beat(struct ring *ring);
 
 #endif

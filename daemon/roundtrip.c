@@ -30,3 +30,14 @@ void roundtrip_link(const struct roundtrip *roundtrip, const struct device_id *p
 	link->rtt_p50_s = sorted[n / 2];
 	link->rtt_p95_s = sorted[n * 95 / 100];
 }
+
+static bool moved(double told, double now)
+{
+	const double low = told < now ? told : now, high = told < now ? now : told;
+	return high > low * ROUNDTRIP_MOVED && high - low > ROUNDTRIP_MOVED_S;
+}
+
+bool roundtrip_moved(const struct profile_link *told, const struct profile_link *now)
+{
+	return !device_id_equal(&told->peer, &now->peer) || moved(told->rtt_p50_s, now->rtt_p50_s);
+}

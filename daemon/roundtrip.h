@@ -4,9 +4,12 @@
 
 #include "proto/profile.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define ROUNDTRIP_SAMPLES 32
+#define ROUNDTRIP_MOVED 1.5       /* times as long or as short, and... */
+#define ROUNDTRIP_MOVED_S 0.0005  /* ...so far apart: a move */
 #define ROUNDTRIP_ABSURD_S 60.0 /* what a peer echoes may be anything */
 
 struct roundtrip {
@@ -18,5 +21,9 @@ void roundtrip_add(struct roundtrip *roundtrip, double seconds);
 /* Fills a link of the profile; needs at least one sample. */
 void roundtrip_link(const struct roundtrip *roundtrip, const struct device_id *peer,
 		    struct profile_link *link);
+
+/* True when the times differ by so much that plans may: others are told only then, so that a quiet
+ * home stays quiet although no two answers take the same time. */
+bool roundtrip_moved(const struct profile_link *told, const struct profile_link *now);
 
 #endif

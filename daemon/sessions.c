@@ -317,8 +317,14 @@ static void on_timer(uv_timer_t *timer)
 
 void sessions_poke(struct sessions *sessions)
 {
-	LIST_EACH(at, &sessions->all)
-		look(LIST_ITEM(at, struct session, entry));
+	/* what a look tells clients may end any session, and may bring the next poke: from the loop */
+	LIST_EACH(at, &sessions->all) {
+		struct session *session = LIST_ITEM(at, struct session, entry);
+		if (session->state == SESSION_SENT)
+			look(session);
+		else
+			uv_timer_start(&session->timer, on_timer, 0, WAIT_LOOK_MS);
+	}
 }
 
 /* ---- from the head ---- */

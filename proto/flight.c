@@ -102,8 +102,8 @@ static uint32_t read_header(struct flight *flight, struct reader *reader)
 	return magic;
 }
 
-static int check_header(const struct flight *flight, uint32_t magic, uint32_t n_embd, size_t size,
-			struct fail *fail)
+static int check_header(const struct flight *flight, uint32_t magic, uint32_t rows_max,
+			uint32_t n_embd, size_t size, struct fail *fail)
 {
 	if (magic != FLIGHT_MAGIC)
 		return bad_flight(fail, "its first bytes");
@@ -111,7 +111,7 @@ static int check_header(const struct flight *flight, uint32_t magic, uint32_t n_
 		return bad_flight(fail, "its kind or number format");
 	if (flight->round > PLAN_STAGES_MAX || flight->stage > PLAN_STAGES_MAX)
 		return bad_flight(fail, "its round or stage");
-	if (flight->n_rows > FLIGHT_ROWS_MAX || flight->n_ops > FLIGHT_OPS_MAX ||
+	if (flight->n_rows > rows_max || flight->n_ops > FLIGHT_OPS_MAX ||
 	    flight->n_rows + flight->n_ops == 0)
 		return bad_flight(fail, "its number of rows or operations");
 	if (flight->n_embd != n_embd)
@@ -165,15 +165,15 @@ static void read_states(const struct flight *flight, struct reader *reader, floa
 		states[i] = f16_to_f32(load_u16le(at + 2 * i));
 }
 
-int flight_decode(struct flight *flight, float *states, uint32_t n_embd, const void *bytes,
-		  size_t size, struct fail *fail)
+int flight_decode(struct flight *flight, float *states, uint32_t rows_max, uint32_t n_embd,
+		  const void *bytes, size_t size, struct fail *fail)
 {
 	struct reader reader;
 	reader_init(&reader, bytes, size);
 	const uint32_t magic = read_header(flight, &reader);
 	if (reader.failed)
 		return bad_flight(fail, "its size");
-	int result = check_header(flight, magic, n_embd, size, fail);
+	int result = check_header(flight, magic, rows_max, n_embd, size, fail);
 	if (result == 0)
 		result = read_rows(flight, &reader, fail);
 	if (result == 0)

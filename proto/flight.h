@@ -80,9 +80,10 @@ void flight_encode_head(const struct flight *flight, struct buf *out);
 /* Writes header, rows, ops and states ([n_rows, n_embd] f32, converted when dtype says so). */
 void flight_encode(const struct flight *flight, const float *states, struct buf *out);
 
-/* Decodes; `states` must have room for FLIGHT_ROWS_MAX * n_embd values and the flight must say
- * exactly this `n_embd`. Refuses every count, size or enum out of range (FAIL_INVALID). */
-int flight_decode(struct flight *flight, float *states, uint32_t n_embd, const void *bytes,
-		  size_t size, struct fail *fail);
+/* Decodes; `states` must have room for rows_max * n_embd values (rows_max <= FLIGHT_ROWS_MAX) and the
+ * flight must say exactly this `n_embd`. Refuses every count, size or enum out of range
+ * (FAIL_INVALID) before anything is written to `states`. */
+int flight_decode(struct flight *flight, float *states, uint32_t rows_max, uint32_t n_embd,
+		  const void *bytes, size_t size, struct fail *fail);
 
 #endif

@@ -70,7 +70,7 @@ static void open_flight(uint64_t id, const struct buf *wire)
 		at += n;
 	}
 	if (channel_next(to, &message, NULL) != 1 ||
-	    flight_decode(&received, room, flight.n_embd, message.body, message.size, NULL) < 0 ||
+	    flight_decode(&received, room, FLIGHT_ROWS_MAX, flight.n_embd, message.body, message.size, NULL) < 0 ||
 	    received.id != id)
 		give_up("cannot open");
 }

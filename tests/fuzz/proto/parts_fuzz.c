@@ -49,7 +49,7 @@ static bool facts_part(const uint8_t *data, size_t size, struct buf *out)
 static bool flight_part(const uint8_t *data, size_t size, struct buf *out)
 {
 	static struct flight flight;
-	if (flight_decode(&flight, states, N_EMBD, data, size, NULL) < 0)
+	if (flight_decode(&flight, states, FLIGHT_ROWS_MAX, N_EMBD, data, size, NULL) < 0)
 		return false;
 	if (flight_bytes(&flight) != size)
 		abort();

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#define ROWS FLIGHT_ROWS_MAX
+
 static struct flight flight, back;
 static float *states;
 
@@ -35,7 +37,7 @@ static void a_flight_comes_back(void **state)
 	flight_encode(&flight, sample_states, &bytes);
 	assert_int_equal(bytes.size, flight_bytes(&flight));
 	assert_int_equal(bytes.size, 96 + 2 * 16 + 2 * 16 + 2 * 4 * 4);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL), 0);
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL), 0);
 	assert_memory_equal(&back, &flight, offsetof(struct flight, rows));
 	assert_memory_equal(back.rows, flight.rows, 2 * sizeof(flight.rows[0]));
 	assert_memory_equal(back.ops, flight.ops, 2 * sizeof(flight.ops[0]));
@@ -65,7 +67,7 @@ static void half_states_are_rounded_once(void **state)
 	flight.dtype = WIRE_F16;
 	flight_encode(&flight, sample_states, &bytes);
 	assert_int_equal(bytes.size, 96 + 2 * 16 + 2 * 16 + 2 * 4 * 2);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL), 0);
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL), 0);
 	for (int i = 0; i < 8; i++) {
 		const float rounded = f16_to_f32(f32_to_f16(sample_states[i]));
 		assert_memory_equal(&states[i], &rounded, sizeof(rounded));
@@ -79,12 +81,12 @@ static void operations_travel_without_rows(void **state)
 	buf_init(&bytes);
 	flight.n_rows = 0;
 	flight_encode(&flight, NULL, &bytes);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL), 0);
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL), 0);
 	assert_int_equal(back.n_ops, 2);
 	flight.n_ops = 0;
 	buf_clear(&bytes);
 	flight_encode(&flight, NULL, &bytes);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL),
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL),
 			 -FAIL_INVALID); /* nothing at all */
 	buf_finish(&bytes);
 }
@@ -100,14 +102,17 @@ static void full_flights_fit_and_no_more(void **state)
 	float *many = calloc(FLIGHT_ROWS_MAX * 4, sizeof(float));
 	assert_non_null(many);
 	flight_encode(&flight, many, &bytes);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL), 0);
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL), 0);
 	assert_int_equal(back.rows[511].parent, 510);
+	/* the reader has less room than the format allows */
+	assert_int_equal(flight_decode(&back, states, ROWS - 1, 4, bytes.data, bytes.size, NULL),
+			 -FAIL_INVALID);
 	store_u32le(bytes.data + 84, FLIGHT_ROWS_MAX + 1);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL),
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL),
 			 -FAIL_INVALID);
 	store_u32le(bytes.data + 84, FLIGHT_ROWS_MAX);
 	store_u32le(bytes.data + 88, FLIGHT_OPS_MAX + 1);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL),
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL),
 			 -FAIL_INVALID);
 	free(many);
 	buf_finish(&bytes);
@@ -146,7 +151,7 @@ static void every_field_is_held_to_its_range(void **state)
 				store_u16le(bytes.data + cases[i].at, (uint16_t)value);
 			else
 				store_u32le(bytes.data + cases[i].at, value);
-			assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size,
+			assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size,
 						       NULL), bad ? -FAIL_INVALID : 0);
 		}
 	}
@@ -159,10 +164,10 @@ static void every_cut_is_refused(void **state)
 	buf_init(&bytes);
 	flight_encode(&flight, sample_states, &bytes);
 	for (size_t size = 0; size < bytes.size; size++)
-		assert_int_equal(flight_decode(&back, states, 4, bytes.data, size, NULL),
+		assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, size, NULL),
 				 -FAIL_INVALID);
 	buf_u8(&bytes, 0);
-	assert_int_equal(flight_decode(&back, states, 4, bytes.data, bytes.size, NULL),
+	assert_int_equal(flight_decode(&back, states, ROWS, 4, bytes.data, bytes.size, NULL),
 			 -FAIL_INVALID);
 	buf_finish(&bytes);
 }
