@@ -27,6 +27,7 @@ struct link {
 	uv_timer_t deadline;
 	uint32_t handles; /* open ones; the link is freed with the last */
 	const struct link_host *host; /* NULL once assembled on another loop */
+	uint32_t generation;          /* of the host, when it began */
 	enum link_state state;
 	enum connection_kind kind;
 	bool outgoing, expects_remote;
@@ -69,14 +70,20 @@ static void close_handles(struct link *link)
 	uv_close((uv_handle_t *)&link->tcp, on_handle_closed);
 }
 
+static bool is_orphan(const struct link *link)
+{
+	return link->host && link->host->generation != link->generation;
+}
+
 static void fail_link(struct link *link, const struct fail *why)
 {
 	if (link->state == LINK_CLOSED)
 		return;
 	log_debug("link", "closed peer=%s kind=%d reason=\"%s\"", link->address, link->kind,
 		  why->text);
+	const bool orphan = is_orphan(link);
 	close_handles(link);
-	if (link->events.closed)
+	if (link->events.closed && !orphan)
 		link->events.closed(link->context, link, why);
 }
 
@@ -401,6 +408,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *space)
 	struct fail why;
 	if (n == 0 || link->state == LINK_CLOSED)
 		return;
+	if (is_orphan(link)) {
+		close_handles(link);
+		return;
+	}
 	if (n < 0) {
 		fail_set(&why, FAIL_LOST, "the connection with %s ended: %s", link->address,
 			 n == UV_EOF ? "it closed it" : uv_strerror((int)n));
@@ -492,6 +503,7 @@ struct link *link_dial(const struct link_host *host, const struct sockaddr *addr
 		return NULL;
 	}
 	link->host = host;
+	link->generation = host->generation;
 	link->kind = kind;
 	link->outgoing = true;
 	link->expects_remote = remote != NULL;
@@ -538,6 +550,7 @@ struct link *link_accept(const struct link_host *host, uv_os_sock_t socket,
 		return NULL;
 	const int kind = preamble_check(preamble, fail);
 	link->host = host;
+	link->generation = host->generation;
 	link->kind = (enum connection_kind)kind;
 	memcpy(link->preamble_dialler, preamble, PREAMBLE_BYTES);
 	preamble_answer(link->preamble_accepter, link->kind, host->home, &host->identity->keys.id);

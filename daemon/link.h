@@ -36,6 +36,9 @@ struct link_host {
 	/* Fills our HELLO for a connection of this kind. */
 	void (*hello)(void *context, enum connection_kind kind, struct message_hello *hello);
 	void *context;
+	/* Raised when those who opened or accepted connections are gone, or the identity is: what
+	 * has not got through its handshake by then ends without an event. */
+	uint32_t generation;
 };
 
 struct link_events {

@@ -214,10 +214,12 @@ static bool on_peer_message(void *context, const struct device_id *from,
 		ring_cancel(node->ring, &message->cancel.id);
 		return true;
 	case MESSAGE_TOKENS:
-		sessions_tokens(node->sessions, &message->tokens);
+		if (node->sessions) /* not while the home is left */
+			sessions_tokens(node->sessions, &message->tokens);
 		return true;
 	case MESSAGE_REQUEST_END:
-		sessions_end(node->sessions, &message->request_end);
+		if (node->sessions)
+			sessions_end(node->sessions, &message->request_end);
 		return true;
 	default:
 		return false;
@@ -557,6 +559,7 @@ static void destroy_home_parts(struct node *node, enum leaving_reason reason)
 {
 	struct fail why;
 	fail_set(&why, FAIL_CANCELLED, "primad is stopping on this device");
+	node->host.generation++;
 	sessions_destroy(node->sessions, &why);
 	node->sessions = NULL;
 	deployment_destroy(node->deployment);
