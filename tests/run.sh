@@ -96,6 +96,8 @@ export PATH PRIMAD_TEST_MODEL MODEL PRIMAD_TEST_ALL
 
 step build-release build_in build/release --buildtype=release
 suite build/release structure unit kernels sim tokens oracle
+step logits-of-llama.cpp python3 tests/tools/check_logits.py build/release/tests/tools/logits \
+	"$PRIMAD_TEST_MODEL" tests/vectors/gemma_logits.npz
 [ "$mode" != --quick ] || finish
 
 step build-sanitized build_in build/asan --buildtype=debugoptimized -Db_sanitize=address,undefined
