@@ -16,6 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Positions of a KV page. A sequence takes whole pages: reservations are rounded up to it. */
+#define KV_PAGE_POSITIONS 64u
+/* Sequences and checkpoints that a slice can hold at the same time. */
+#define KV_SEQUENCES_MAX 128u
+
 struct backend;
 
 struct backend_config {
@@ -80,11 +85,14 @@ struct work {
 	const struct work_row *rows; /* [n_rows] */
 	float *hidden;               /* [n_rows, n_embd], in place */
 	float *logits;               /* [rows that want, n_vocab] */
-	uint32_t sequence_a, sequence_b, position; /* sequence work, as in proto/flight.h */
+	/* Sequence work, as in proto/flight.h. A checkpoint is known by its sequence and its number,
+	 * keeps until the sequence is dropped and may be restored again and again. */
+	uint32_t sequence_a, sequence_b, position;
 	const atomic_bool *cancel;   /* looked at once a layer; may be NULL */
 	/* result */
-	enum fail_code code; /* 0: done; FAIL_MEMORY: no KV page left; FAIL_INVALID: no such sequence
-	                        or wrong position; FAIL_CANCELLED */
+	enum fail_code code; /* 0: done; FAIL_MEMORY: no KV page or no place for a sequence left;
+	                        FAIL_INVALID: no such sequence or checkpoint, one that exists
+	                        already, a wrong position, token or layer; FAIL_CANCELLED */
 	int64_t busy_us;     /* time it took on the leader */
 	void (*done)(struct work *work);
 	void *context;

@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATE_PAGE          64u  /* positions in a page */
-#define STATE_SEQUENCES_MAX 128u /* sequences and checkpoints together */
+#define STATE_PAGE          KV_PAGE_POSITIONS
+#define STATE_SEQUENCES_MAX KV_SEQUENCES_MAX
 
 /* One layer's part of a page: keys [n_head_kv, STATE_PAGE, head_k], then values
  * [n_head_kv, STATE_PAGE, head_v], both F16. */
