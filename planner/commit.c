@@ -33,6 +33,7 @@ struct commit {
 	struct plan promised; /* its epoch is record.promised unless PROMISE_NONE */
 	uint64_t promise_ticket;
 	int64_t ask_deadline_ms;
+	uint32_t asks; /* since the promise was given */
 
 	bool has_announced, has_known;
 	struct plan announced; /* not a participant: prepared, maybe committed later */
@@ -168,6 +169,7 @@ static void accept(struct commit *commit, const struct plan *plan)
 static void give_promise(struct commit *commit, int64_t now_ms, struct commit_actions *actions)
 {
 	commit->promise = PROMISE_GIVEN;
+	commit->asks = 0;
 	commit->ask_deadline_ms = now_ms + DEADLINE_COMMIT_MS;
 	send_promise(commit, &commit->promised.epoch.planner, actions);
 }
@@ -205,14 +207,14 @@ static void prepared(struct commit *commit, const struct commit_event *event, in
 {
 	const struct plan *plan = event->plan;
 	const struct epoch *epoch = &plan->epoch;
-	if (!device_id_equal(&epoch->planner, &event->from) ||
-	    device_id_equal(&event->from, &commit->self))
+	const bool takes_part = commit_participates(plan, &commit->self);
+	if (takes_part && !device_id_equal(&epoch->planner, &event->from))
 		return; /* nobody proposes in another's name */
 	if (!see(commit, epoch)) {
 		refuse(commit, &event->from, epoch, "the epoch is too far ahead", actions);
 		return;
 	}
-	if (!commit_participates(plan, &commit->self)) {
+	if (!takes_part) {
 		commit->announced = *plan;
 		commit->has_announced = true;
 		return;
@@ -247,24 +249,25 @@ static void committed(struct commit *commit, const struct commit_event *event,
 		      struct commit_actions *actions)
 {
 	const struct epoch *epoch = &event->epoch;
-	if (!device_id_equal(&epoch->planner, &event->from) || !see(commit, epoch))
+	const bool by_planner = device_id_equal(&epoch->planner, &event->from);
+	if (!see(commit, epoch))
 		return;
 	if (is_promised(commit, epoch)) {
-		if (commit->promise == PROMISE_GIVEN)
+		if (commit->promise == PROMISE_GIVEN && by_planner)
 			enter(commit, actions);
 		return;
 	}
 	if (commit->has_announced && epoch_compare(epoch, &commit->announced.epoch) == 0) {
 		if (commit->has_known && epoch_compare(epoch, &commit->known.epoch) <= 0)
 			return;
-		if (commit->promise == PROMISE_LIVE &&
+		if (commit->promise != PROMISE_NONE &&
 		    epoch_compare(&commit->promised.epoch, epoch) < 0)
 			leave(commit, actions); /* superseded by a plan without this device */
 		know(commit, &commit->announced);
 		return;
 	}
 	/* counted on a promise that was overtaken, or on a plan that a restart lost */
-	if (epoch_compare(epoch, &commit->record.promised) <= 0)
+	if (by_planner && epoch_compare(epoch, &commit->record.promised) <= 0)
 		refuse(commit, &event->from, epoch, "this plan is not held here any more", actions);
 }
 
@@ -434,11 +437,15 @@ static void tick(struct commit *commit, int64_t now_ms, struct commit_actions *a
 {
 	if (commit->proposal == PROPOSAL_PREPARING && now_ms >= commit->proposal_deadline_ms)
 		abandon(commit, not_promised(commit), actions);
-	if (commit->promise == PROMISE_GIVEN && now_ms >= commit->ask_deadline_ms) {
-		commit->ask_deadline_ms = now_ms + DEADLINE_COMMIT_MS;
-		send_promise(commit, &commit->promised.epoch.planner, actions);
-		act(actions, COMMIT_DO_ASK);
+	if (commit->promise != PROMISE_GIVEN || now_ms < commit->ask_deadline_ms)
+		return;
+	commit->ask_deadline_ms = now_ms + DEADLINE_COMMIT_MS;
+	if (++commit->asks > COMMIT_ASKS_MAX) {
+		commit->promise = PROMISE_NONE; /* the epoch stays promised, the plan is forgotten */
+		return;
 	}
+	send_promise(commit, &commit->promised.epoch.planner, actions);
+	act(actions, COMMIT_DO_ASK);
 }
 
 void commit_step(struct commit *commit, const struct commit_event *event, int64_t now_ms,

@@ -8,11 +8,12 @@
  *              PROMISE; from then on nothing of a lower epoch is served, the live plan included.
  *              COMMIT -> the plan is live. No COMMIT for DEADLINE_COMMIT_MS: the PROMISE is sent
  *              again (a planner that had committed answers with COMMIT), and the caller is told
- *              to ASK for a plan.
+ *              to ASK for a plan; after COMMIT_ASKS_MAX times the plan is forgotten.
  *
  * Participants of a plan are the devices with layers, and the head. A device that is not among them
- * may be sent PREPARE and COMMIT too, so that it knows where to send requests: it promises nothing
- * and only remembers the newest such plan (commit_known).
+ * may be sent PREPARE and COMMIT too, by whoever plans now, so that it knows where to send requests:
+ * it promises nothing and only remembers the newest such plan (commit_known). Do so when a plan was
+ * decided, and for every device that comes later and knows an older plan or none.
  *
  * What must survive a crash is struct commit_record. After a restart no plan is live; epochs below
  * the promise stay refused, so a plan that was committed on the strength of it is never undercut. */
@@ -29,6 +30,7 @@
 #include <stdint.h>
 
 #define COMMIT_JUMP_MAX (1u << 20) /* a PREPARE may raise the epoch counter by so much at once */
+#define COMMIT_ASKS_MAX 5 /* a promise is repeated so often, then the plan is given up */
 #define COMMIT_RECORD_BYTES 48
 #define COMMIT_ACTIONS_MAX (2 * PLAN_DEVICES_MAX + 8)
 

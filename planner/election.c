@@ -12,6 +12,7 @@ void election_init(struct election *election, const struct device_id *self, int6
 	election->self = *self;
 	election->started_ms = now_ms;
 	election->stepped_ms = now_ms;
+	election->unclaimed_ms = INT64_MAX;
 }
 
 /* ---- members ---- */
@@ -139,6 +140,9 @@ static enum incumbent judge(struct election *election, int64_t now_ms)
 	const struct election_member *member = find(election, &election->planner);
 	if (!member || member->liveness == ELECTION_IS_LOST || member->traits.role == ROLE_CLIENT)
 		return INCUMBENT_NONE;
+	if (election->unclaimed_ms != INT64_MAX &&
+	    now_ms - election->unclaimed_ms >= PLANNER_TAKEOVER_MS)
+		return INCUMBENT_NONE;
 	if (member->liveness == ELECTION_IS_ALIVE ||
 	    now_ms - member->suspect_since_ms < PLANNER_TAKEOVER_MS)
 		return INCUMBENT_STAYS;
@@ -163,10 +167,19 @@ static struct device_id choose(struct election *election, int64_t now_ms)
 	if (incumbent == INCUMBENT_STAYS)
 		return election->incumbent;
 	const struct election_member *best = highest(election, false);
-	if (!best || (device_id_equal(&best->id, &election->self) &&
-		      still_listening(election, now_ms)))
-		return nobody;
-	return best->id;
+	return best && !still_listening(election, now_ms) ? best->id : nobody;
+}
+
+/* Notes whether the incumbent claims the place, and since when not. */
+static void watch_claim(struct election *election, int64_t now_ms)
+{
+	const struct election_member *member = find(election, &election->incumbent);
+	const bool claims =
+		!member || device_id_equal(mind_of(election, member), &election->incumbent);
+	if (claims)
+		election->unclaimed_ms = INT64_MAX;
+	else if (election->unclaimed_ms == INT64_MAX)
+		election->unclaimed_ms = now_ms;
 }
 
 bool election_step(struct election *election, const struct election_event *event, int64_t now_ms)
@@ -174,7 +187,8 @@ bool election_step(struct election *election, const struct election_event *event
 	switch (event->kind) {
 	case ELECTION_MEMBER:
 		admit(election, event);
-		break;
+		election->unsettled = true; /* more members may follow: not alone yet */
+		return false;
 	case ELECTION_REMOVED:
 		expel(election, &event->device);
 		break;
@@ -194,9 +208,13 @@ bool election_step(struct election *election, const struct election_event *event
 		break;
 	}
 	election->stepped_ms = now_ms;
+	election->unsettled = false;
+	watch_claim(election, now_ms);
 	const struct device_id chosen = choose(election, now_ms);
-	if (!device_id_is_none(&chosen))
+	if (!device_id_is_none(&chosen) && !device_id_equal(&chosen, &election->incumbent)) {
 		election->incumbent = chosen;
+		election->unclaimed_ms = INT64_MAX; /* it gets its time from now on */
+	}
 	if (device_id_equal(&chosen, &election->planner))
 		return false;
 	election->planner = chosen;
@@ -218,13 +236,19 @@ bool election_is_self(const struct election *election)
 int64_t election_deadline_ms(const struct election *election)
 {
 	int64_t due_ms = INT64_MAX;
+	if (election->unsettled)
+		return election->stepped_ms;
 	if (device_id_is_none(&election->planner) && election->n_members > 1)
 		due_ms = election->started_ms + PLANNER_TAKEOVER_MS;
+	if (election->unclaimed_ms != INT64_MAX)
+		due_ms = election->unclaimed_ms + PLANNER_TAKEOVER_MS;
 	for (uint32_t i = 0; i < election->n_members; i++) {
 		const struct election_member *member = &election->members[i];
+		const int64_t at_ms = member->suspect_since_ms + PLANNER_TAKEOVER_MS;
 		if (member->liveness == ELECTION_IS_SUSPECT &&
-		    device_id_equal(&member->id, &election->incumbent))
-			due_ms = member->suspect_since_ms + PLANNER_TAKEOVER_MS;
+		    device_id_equal(&member->id, &election->incumbent) &&
+		    at_ms > election->stepped_ms && at_ms < due_ms)
+			due_ms = at_ms;
 	}
 	/* what was due at the last step was settled there */
 	return due_ms > election->stepped_ms ? due_ms : INT64_MAX;

@@ -10,9 +10,9 @@
  *     heals, one of two planners gives way.
  *  2. The planner one has stays until it is lost, leaves, is removed, or has been suspected for
  *     PLANNER_TAKEOVER_MS and, where a third member is there to ask, one of them no longer states it.
- *  3. Otherwise the highest-ranked live member is. A device that just started waits
- *     PLANNER_TAKEOVER_MS for others' statements before it claims the place, unless it is alone in
- *     its home.
+ *     It also goes when it has not claimed the place itself for so long: it may have restarted.
+ *  3. Otherwise the highest-ranked live member is. A device that just started takes nobody for
+ *     PLANNER_TAKEOVER_MS unless it hears of a claim, or is alone in its home.
  * Nothing here must be right for safety: two planners at once are fenced by commit.h. */
 #ifndef PLANNER_ELECTION_H
 #define PLANNER_ELECTION_H
@@ -34,7 +34,8 @@ struct election_traits {
 };
 
 enum election_event_kind {
-	ELECTION_MEMBER,  /* device is in the home, with these traits; also when traits changed */
+	ELECTION_MEMBER,  /* device is in the home, with these traits; also when traits changed. Does
+			     not decide by itself: a tick is due then, when all members were told */
 	ELECTION_REMOVED, /* device is no longer in the home */
 	ELECTION_ALIVE,   /* it answers */
 	ELECTION_SUSPECT, /* it stopped answering */
@@ -65,7 +66,9 @@ struct election {
 	struct device_id planner;   /* stated to the others; all zero: nobody */
 	struct device_id incumbent; /* the planner last followed, also while it is doubted */
 	int64_t started_ms;
-	int64_t stepped_ms; /* time of the last step */
+	int64_t unclaimed_ms; /* since when the incumbent does not claim the place; INT64_MAX: it does */
+	int64_t stepped_ms;   /* time of the last step */
+	bool unsettled;     /* members changed; who plans is seen to at the next tick */
 	uint32_t n_members; /* this device among them once it is a member */
 	struct election_member members[ELECTION_MEMBERS_MAX];
 };
