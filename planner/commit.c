@@ -133,10 +133,8 @@ static void outbid(struct commit_actions *actions, const struct epoch *epoch)
 
 static void leave(struct commit *commit, struct commit_actions *actions)
 {
-	if (commit->promise == PROMISE_LIVE) {
-		struct commit_action *action = act(actions, COMMIT_DO_LEAVE);
-		action->epoch = commit->promised.epoch;
-	}
+	if (commit->promise == PROMISE_LIVE)
+		act(actions, COMMIT_DO_LEAVE)->epoch = commit->promised.epoch;
 	commit->promise = PROMISE_NONE;
 }
 
