@@ -347,6 +347,15 @@ static void end_at_stop_string(struct session *session)
 	finish(session, &result);
 }
 
+/* The connection to the head was replaced by a new one, and something fell between them. */
+static void lose_answer(struct session *session)
+{
+	struct fail why;
+	fail_set(&why, FAIL_LOST, "a part of the answer was lost on its way; ask again");
+	tell_head_cancel(session);
+	fail_session(session, &why);
+}
+
 static bool take_tokens(struct session *session, const struct message_tokens *tokens,
 			struct buf *text)
 {
@@ -368,8 +377,12 @@ void sessions_tokens(struct sessions *sessions, const struct message_tokens *tok
 		progress(session, "prompt", tokens->prompt_done, session->n_prompt);
 		return;
 	}
-	if (tokens->first_position != n_tokens(session))
+	if (tokens->first_position < n_tokens(session))
 		return; /* told twice */
+	if (tokens->first_position > n_tokens(session)) {
+		lose_answer(session);
+		return;
+	}
 	if (!session->first_us)
 		session->first_us = clock_us();
 	buf_init(&text);
@@ -403,6 +416,11 @@ void sessions_end(struct sessions *sessions, const struct message_request_end *e
 	struct buf text;
 	if (!session || try_again(session, end))
 		return;
+	if ((end->end == REQUEST_END_STOP || end->end == REQUEST_END_LENGTH) &&
+	    end->completion_tokens != n_tokens(session) - session->n_prompt) {
+		lose_answer(session);
+		return;
+	}
 	buf_init(&text);
 	detokenizer_flush(session->detokenizer, &text);
 	if (text.size > 0)
