@@ -15,6 +15,7 @@
 #define N_TOKENS     135u /* three pages, the last one in part */
 #define ROWS_MAX     160u
 #define KV_POSITIONS 512u
+#define LONG_TEXT    1200u /* more tiles than one thread joins */
 #define SLICES_MAX   8u
 
 static const char *tested;
@@ -260,6 +261,41 @@ static void test_threads(void **given)
 static void test_c_kernels_give_the_same_bits(void **given)
 {
 	check_chunks("c", 2, 50);
+}
+
+/* The last token of a text of many tiles, passed alone: its logits go to `logits`. */
+static void pass_long_text(uint32_t threads, float *logits)
+{
+	struct engine engine;
+	struct run run;
+	engine_open(&engine, NULL, threads);
+	slice_destroy(engine.slice);
+	engine.slice = drive_whole(engine.backend, engine.model, LONG_TEXT, ROWS_MAX, NULL);
+	assert_non_null(engine.slice);
+	run_init(&run, engine.shape);
+	open_sequence(&engine, 1);
+	for (uint32_t at = 0; at < LONG_TEXT - 1;) {
+		const uint32_t left = LONG_TEXT - 1 - at;
+		const uint32_t n_rows = left < ROWS_MAX ? left : ROWS_MAX;
+		assert_int_equal(append(&engine, &run, 1, 0, at, n_rows), FAIL_NONE);
+		at += n_rows;
+	}
+	assert_int_equal(append(&engine, &run, 1, 0, LONG_TEXT - 1, 1), FAIL_NONE);
+	memcpy(logits, run.logits, engine.shape->n_vocab * sizeof(float));
+	run_finish(&run);
+	engine_close(&engine);
+}
+
+static void test_long_text(void **given)
+{
+	const struct engine *engine = *given;
+	const size_t size = engine->shape->n_vocab * sizeof(float);
+	float *alone = calloc(1, size), *shared = calloc(1, size);
+	pass_long_text(1, alone);
+	pass_long_text(3, shared);
+	assert_memory_equal(alone, shared, size);
+	free(alone);
+	free(shared);
 }
 
 /* A device that holds some ranges only, on a backend of its own. */
@@ -613,6 +649,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_c_kernels_give_the_same_bits),
+		cmocka_unit_test_setup_teardown(test_long_text, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_slices, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_two_rounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_batch_of_two, set_up, tear_down),
