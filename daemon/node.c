@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "daemon/roundtrip.h"
 #include "daemon/timer.h"
+#include "daemon/whereabouts.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define CLOSED_REASON_MS 800 /* for why a neighbour took its ring connection down */
 #define REFRESH_MS 15000       /* links are measured by pings; the profile follows slowly */
 #define REFRESH_SOON_MS 1200   /* after a device was met */
 #define RESERVE_BYTES (32u << 20) /* the daemon itself, queues and buffers */
@@ -97,29 +99,6 @@ static void announce(struct node *node)
 	finder_members(node->finder, ids, n);
 }
 
-static void tell_addresses(struct node *node)
-{
-	struct machine_interface interfaces[MACHINE_INTERFACES_MAX];
-	struct address addresses[ADDRESSES_MAX];
-	struct buf bytes;
-	uint32_t n = 0;
-	const uint32_t count = machine_interfaces(interfaces, "");
-	for (uint32_t i = 0; i < count; i++)
-		for (uint32_t j = 0; j < interfaces[i].n_addresses && n < ADDRESSES_MAX; j++) {
-			if (interfaces[i].medium == LINK_LOOPBACK)
-				continue;
-			addresses[n] = interfaces[i].addresses[j];
-			addresses[n++].port = door_port(node->door);
-		}
-	if (n == 0)
-		return; /* unplugged: where we were is the best guess where we will be */
-	buf_init(&bytes);
-	addresses_encode(addresses, n, &bytes);
-	if (!bytes.failed)
-		peers_tell(node->peers, FACT_ADDRESSES, 0, bytes.data, bytes.size);
-	buf_finish(&bytes);
-}
-
 static void follow_links(struct node *node)
 {
 	struct profile *profile = &node->profile;
@@ -161,7 +140,7 @@ static void on_refresh(uv_timer_t *timer)
 	ring_beat(node->ring);
 	if (!node->deployment)
 		return; /* between two homes */
-	tell_addresses(node);
+	whereabouts_tell(node->peers, door_port(node->door));
 	tell_profile(node);
 }
 
@@ -402,12 +381,31 @@ static void on_request_end(void *context, const struct message_request_end *end)
 	peers_send(node->peers, &end->id.owner, message);
 }
 
+/* A neighbour closed its ring connection in good order, and no reason followed. */
+static void on_no_reason(uv_timer_t *timer)
+{
+	const struct node *node = timer->data;
+	if (node->deployment)
+		deployment_broken(node->deployment, &node->closed_epoch, &node->closed_device,
+				  &node->closed_why);
+}
+
 static void on_broken(void *context, const struct epoch *epoch, const struct device_id *device,
 		      const struct fail *why)
 {
-	const struct node *node = context;
-	if (node->deployment)
+	struct node *node = context;
+	if (!node->deployment)
+		return;
+	if (why->code != FAIL_CANCELLED) {
 		deployment_broken(node->deployment, epoch, device, why);
+		return;
+	}
+	if (uv_is_active((uv_handle_t *)node->closed))
+		return;
+	node->closed_epoch = *epoch;
+	node->closed_device = device ? *device : *home_self(node->home);
+	fail_set(&node->closed_why, FAIL_LOST, "%s", why->text);
+	uv_timer_start(node->closed, on_no_reason, CLOSED_REASON_MS, 0);
 }
 
 static void on_connected(void *context, const struct epoch *epoch)
@@ -550,7 +548,7 @@ static int create_home_parts(struct node *node, struct fail *fail)
 	deployment_members(node->deployment);
 	announce(node);
 	finder_each(node->finder, on_found, node);
-	tell_addresses(node);
+	whereabouts_tell(node->peers, door_port(node->door));
 	tell_profile(node);
 	return 0;
 }
@@ -702,6 +700,7 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 					 .context = node };
 	node->refresh = timer_make(loop, node);
 	node->replace = timer_make(loop, node);
+	node->closed = timer_make(loop, node);
 	set_budget(node);
 	node->home = home_open(config->state, config->name, fail);
 	if (!node->home || create_compute(node, fail) != 0 || create_network(node, fail) != 0 ||
@@ -747,6 +746,7 @@ static void on_stopped(void *context)
 	node->mailbox = NULL;
 	close_timer(&node->refresh);
 	close_timer(&node->replace);
+	close_timer(&node->closed);
 	node->finder = NULL;
 	finder_destroy(finder, on_finder_closed, node);
 }
@@ -779,6 +779,7 @@ void node_destroy(struct node *node)
 		mailbox_close(node->mailbox);
 	close_timer(&node->refresh);
 	close_timer(&node->replace);
+	close_timer(&node->closed);
 	models_destroy(node->models);
 	candidates_destroy(node->candidates);
 	backend_destroy(node->backend);

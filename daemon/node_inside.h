@@ -47,6 +47,11 @@ struct node {
 	/* Our home is to be replaced by a fresh one or was by another: the parts that speak in its
 	 * name are stopped and made anew, from a timer, since they are the ones that told us. */
 	uv_timer_t *replace;
+	/* a ring connection that a neighbour closed: its reason is waited for */
+	uv_timer_t *closed;
+	struct epoch closed_epoch;
+	struct device_id closed_device;
+	struct fail closed_why;
 	bool replacing, found_anew;
 	enum leaving_reason leaving;
 	void (*stopped)(void *context);

@@ -57,15 +57,17 @@ struct ring {
 	struct letter beat; /* from pulse_ask to pulse_answer it is under way */
 };
 
-/* The first failure of an epoch is the one that is told; the node stops the ring then. */
+/* The first failure of an epoch is the one that is told; the node stops the ring then. A neighbour
+ * that closed its connection in good order (FAIL_CANCELLED) had a reason, which is on its way to us:
+ * requests do not end with a guess. */
 static void break_epoch(struct ring *ring, const struct device_id *device, const struct fail *why)
 {
 	struct ring_epoch *epoch = ring->epoch;
 	if (!epoch || epoch->broken || epoch->stopping)
 		return;
-	epoch->broken = true;
+	epoch->broken = why->code != FAIL_CANCELLED;
 	news_broken(&ring->news, &epoch->plan.epoch, device, why);
-	if (epoch->head)
+	if (epoch->head && epoch->broken)
 		head_fail_all(epoch->head, why, device);
 }
 
@@ -413,8 +415,9 @@ static void on_link_closed(void *context, struct link *link, const struct fail *
 		epoch->in[device].link = NULL;
 	epoch->n_connected--;
 	struct fail told;
-	fail_set(&told, FAIL_LOST, "the ring connection with %s broke: %.200s",
-		 epoch->plan.devices[device].name, why->text);
+	fail_set(&told, why->code == FAIL_CANCELLED ? FAIL_CANCELLED : FAIL_LOST,
+		 "the ring connection with %s broke: %.200s", epoch->plan.devices[device].name,
+		 why->text);
 	break_epoch(ring, &epoch->plan.devices[device].id, &told);
 	stop_if_quiet(ring);
 }
