@@ -114,7 +114,7 @@ static void roll_model(struct model_facts *facts, struct dice *dice, uint32_t n_
 static void roll_device(struct test_home *home, struct dice *dice, uint32_t i, double memory)
 {
 	struct profile *profile = &home->profiles[i];
-	char name[16];
+	char name[32];
 	snprintf(name, sizeof(name), "device%u", i);
 	test_device(profile, i, name, dice_between(dice, 1e8, 1e10));
 	struct profile_backend *backend = &profile->backends[0];
