@@ -137,7 +137,7 @@ enum incumbent {
 
 static enum incumbent judge(struct election *election, int64_t now_ms)
 {
-	const struct election_member *member = find(election, &election->planner);
+	const struct election_member *member = find(election, &election->incumbent);
 	if (!member || member->liveness == ELECTION_IS_LOST || member->traits.role == ROLE_CLIENT)
 		return INCUMBENT_NONE;
 	if (election->unclaimed_ms != INT64_MAX &&

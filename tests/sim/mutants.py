@@ -2,10 +2,10 @@
 """Does the simulator bite? Builds primasim with one known bug at a time in election or commit and
 says how many seeds find it. By hand, from the root of the tree:
 
-    python3 tests/sim/mutants.py BUILD_FOLDER [SEEDS]
+    python3 tests/sim/mutants.py BUILD_FOLDER [SEEDS [FIRST]]
 
 BUILD_FOLDER is a meson build; only its flags and libraries are used. Each mutant is a text that must
-occur exactly once, and what takes its place."""
+occur exactly once, and what takes its place. FIRST skips so many."""
 import json
 import pathlib
 import shlex
@@ -129,9 +129,9 @@ def build(root, folder, changed, name):
 def main():
     root, folder = pathlib.Path.cwd(), pathlib.Path(sys.argv[1]).resolve()
     seeds = sys.argv[2] if len(sys.argv) > 2 else "1500"
-    missed = 0
-    with tempfile.TemporaryDirectory() as scratch:
-        for title, path, old, new in MUTANTS:
+    first, missed = int(sys.argv[3]) if len(sys.argv) > 3 else 0, 0
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for title, path, old, new in MUTANTS[first:]:
             text = (root / path).read_text()
             if text.count(old) != 1:
                 sys.exit(f"{title}: its text occurs {text.count(old)} times in {path}")
@@ -140,11 +140,11 @@ def main():
             run = subprocess.run([program, "1", seeds], capture_output=True, text=True)
             found = sum(line.startswith("seed ") for line in run.stdout.splitlines())
             crashed = run.returncode < 0
-            first = next((line for line in run.stdout.splitlines()
+            told = next((line for line in run.stdout.splitlines()
                           if line.startswith("seed ")), "crashed" if crashed else "")
             missed += found == 0 and not crashed
-            print(f"{found:5} of {seeds}  {title}  ({first[:100]})", flush=True)
-    print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} found")
+            print(f"{found:5} of {seeds}  {title}  ({told[:100]})", flush=True)
+    print(f"{len(MUTANTS) - first - missed} of {len(MUTANTS) - first} found")
     return 1 if missed else 0
 
 
