@@ -136,7 +136,9 @@ static void lose_plan(struct deployment *deployment, const struct device_id *dev
 		part_end(deployment->part, why, device, NULL, NULL);
 	}
 	const struct commit_event event = { .kind = COMMIT_DROP };
-	step_commit(deployment, &event);
+	const struct epoch promised = commit_promised(deployment->commit);
+	if (epoch_compare(&promised, &deployment->plan.epoch) <= 0) /* else the next one is at hand */
+		step_commit(deployment, &event);
 	if (is_planner(deployment))
 		plan_soon(deployment, &deployment->plan.model, REPLAN_PAUSE_MS);
 	changed(deployment);
