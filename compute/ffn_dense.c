@@ -1,0 +1,54 @@
+#include "compute/forward_inside.h"
+
+/* h = h + norm(attention); x = norm(h), ready for gate and up */
+static void ffn_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct weights_layer *held = forward->held;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const struct matrix *const readers[] = { &held->gate, &held->up };
+	float *x = forward->normed + (size_t)row * n_embd;
+	forward_add_branch(forward, row, held->post_attn_norm);
+	forward->kernels->rms_norm(x, forward->hidden + (size_t)row * n_embd, held->ffn_norm,
+				   n_embd, forward->shape->norm_eps);
+	forward_quantise(forward, x, n_embd, row, readers, 2);
+}
+
+/* g = act(gate) * up */
+static void ffn_gate(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct matrix *down = &forward->held->down;
+	const uint32_t n_ff = down->n_in;
+	float *gate = forward->gate + (size_t)row * n_ff;
+	forward->kernels->activate(forward->shape->activation, gate,
+				   forward->up + (size_t)row * n_ff, n_ff);
+	forward_quantise_fine(forward, gate, row, forward->n_rows, down);
+}
+
+static void ffn_output(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t n_embd = forward->shape->n_embd;
+	float *branch = forward->branch + (size_t)row * n_embd;
+	if (forward_fine_rows(&forward->held->down, 1) == 2)
+		forward->kernels->add(branch, branch + (size_t)forward->n_rows * n_embd, n_embd);
+	forward_add_branch(forward, row, forward->held->post_ffn_norm);
+}
+
+void ffn_dense(struct forward *forward)
+{
+	const struct weights_layer *held = forward->held;
+	const struct matmul inputs[] = {
+		forward_product(forward, &held->gate, forward->n_rows, forward->gate),
+		forward_product(forward, &held->up, forward->n_rows, forward->up),
+	};
+	forward_each_row(forward, ffn_input);
+	forward_multiply(forward, inputs, 2);
+	forward_each_row(forward, ffn_gate);
+	const struct matmul out =
+		forward_product(forward, &held->down,
+				forward_fine_rows(&held->down, forward->n_rows), forward->branch);
+	forward_multiply(forward, &out, 1);
+	forward_each_row(forward, ffn_output);
+}

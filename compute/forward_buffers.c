@@ -1,0 +1,197 @@
+#include "compute/cpu/rope.h"
+#include "compute/forward_inside.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define ANGLE_MAX 0x1p24 /* of maths_sin_cos */
+
+struct widths {
+	uint32_t q, k, v, mixed, ff, widest;
+	uint32_t formats; /* bit per row format in use */
+	size_t partial;   /* floats of one tile's partial results of all heads */
+};
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint32_t formats_in_use(const struct model *model)
+{
+	uint32_t formats = 0;
+	const struct gguf *gguf = model_gguf(model);
+	for (uint32_t i = 0; i < gguf_tensor_count(gguf); i++) {
+		const struct gguf_tensor *tensor = gguf_tensor_at(gguf, i);
+		if (tensor->n_dims == 2 && tensor_type_supported(tensor->type))
+			formats |= 1u << row_format_of(tensor->type);
+	}
+	return formats;
+}
+
+static struct widths widths_of(const struct model *model)
+{
+	const struct model_shape *shape = model_shape(model);
+	struct widths widths = { .formats = formats_in_use(model) };
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		const struct layer_shape *layer = &shape->layers[i];
+		const struct attention attention = {
+			.head_k = shape->head_k,
+			.head_v = shape->head_v,
+			.n_q = layer->n_head / layer->n_head_kv,
+		};
+		const size_t partial = layer->n_head_kv * attention_partial_floats(&attention);
+		widths.partial = partial > widths.partial ? partial : widths.partial;
+		widths.q = max_u32(widths.q, layer->n_head * shape->head_k);
+		widths.k = max_u32(widths.k, layer->n_head_kv * shape->head_k);
+		widths.v = max_u32(widths.v, layer->n_head_kv * shape->head_v);
+		widths.mixed = max_u32(widths.mixed, layer->n_head * shape->head_v);
+		widths.ff = max_u32(widths.ff, layer->n_ff);
+	}
+	widths.widest = max_u32(shape->n_embd, max_u32(widths.mixed, widths.ff));
+	return widths;
+}
+
+/* Places `bytes` at the next aligned offset; NULL while only measuring. */
+static void *place(uint8_t *base, uint64_t *at, uint64_t bytes)
+{
+	void *here = base ? base + *at : NULL;
+	*at += (bytes + ROW_ALIGN - 1) / ROW_ALIGN * ROW_ALIGN;
+	return here;
+}
+
+/* Lays the buffers out from `base`; gives the bytes in all. */
+static uint64_t lay_out(struct forward *to, const struct forward_config *config, uint8_t *base)
+{
+	const struct model_shape *shape = model_shape(config->model);
+	const struct widths widths = widths_of(config->model);
+	const uint64_t rows = config->rows_max;
+	const uint64_t tiles = ((uint64_t)config->positions + ATTENTION_TILE - 1) / ATTENTION_TILE;
+	const uint64_t logits = config->head ? 2ull * FORWARD_OUTPUT_ROWS * shape->n_vocab : 0;
+	uint64_t at = 0;
+	to->turns = place(base, &at, FORWARD_KINDS_MAX * sizeof(double) * (shape->n_rot / 2));
+	to->tables = place(base, &at, FORWARD_KINDS_MAX * rows * sizeof(float) * shape->n_rot);
+	to->spans = place(base, &at, rows * sizeof(struct forward_span));
+	for (uint32_t i = 0; i < ROW_FORMATS; i++) {
+		const bool used = widths.formats >> i & 1;
+		const uint64_t bytes = used ? 2 * rows * row_bytes(i, widths.widest) : 0;
+		to->quantised[i] = used ? place(base, &at, bytes) : NULL;
+	}
+	to->normed = place(base, &at, rows * shape->n_embd * sizeof(float));
+	to->branch = place(base, &at, 2 * rows * shape->n_embd * sizeof(float));
+	to->q = place(base, &at, rows * widths.q * sizeof(float));
+	to->k = place(base, &at, rows * widths.k * sizeof(float));
+	to->v = place(base, &at, rows * widths.v * sizeof(float));
+	to->mixed = place(base, &at, rows * widths.mixed * sizeof(float));
+	to->gate = place(base, &at, rows * widths.ff * sizeof(float));
+	to->up = place(base, &at, rows * widths.ff * sizeof(float));
+	to->logits = place(base, &at, logits * sizeof(float));
+	to->partials = place(base, &at, tiles * widths.partial * sizeof(float));
+	return at;
+}
+
+uint64_t forward_bytes(const struct forward_config *config)
+{
+	struct forward measured = { 0 };
+	return sizeof(measured) + lay_out(&measured, config, NULL);
+}
+
+/* Angles are exact up to ANGLE_MAX; a file's factors may be anything. */
+static bool angles_fit(const double *turns, uint32_t count, uint32_t positions)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (!(turns[i] >= 0 && turns[i] * positions <= ANGLE_MAX)) /* NaN too */
+			return false;
+	return true;
+}
+
+/* Layers with the same base and scale share their angles. */
+static bool find_kinds(struct forward *forward)
+{
+	const struct model_shape *shape = forward->shape;
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		const struct layer_shape *layer = &shape->layers[i];
+		uint32_t kind = 0;
+		while (kind < forward->n_kinds && (forward->kind_base[kind] != layer->rope_base ||
+						   forward->kind_scale[kind] != layer->rope_scale))
+			kind++;
+		if (kind == FORWARD_KINDS_MAX)
+			return false;
+		if (kind == forward->n_kinds) {
+			forward->kind_base[kind] = layer->rope_base;
+			forward->kind_scale[kind] = layer->rope_scale;
+			forward->n_kinds++;
+		}
+		forward->kind_of[i] = (uint8_t)kind;
+	}
+	for (uint32_t i = 0; i < forward->n_kinds; i++)
+		rope_turns(forward->turns + i * (shape->n_rot / 2), shape->n_rot,
+			   forward->kind_base[i], forward->kind_scale[i],
+			   forward->weights->rope_freqs);
+	return true;
+}
+
+static int allocate(struct forward *forward, const struct forward_config *config, uint64_t bytes,
+		    struct account *account, struct fail *fail)
+{
+	if (!account_charge(account, ACCOUNT_BUFFERS, bytes))
+		return fail_set(fail, FAIL_MEMORY,
+				"buffers for batches of %" PRIu32 " rows need %" PRIu64
+				" MiB, and %" PRIu64 " MiB of this device's limit are left",
+				config->rows_max, bytes >> 20, account_left(account) >> 20);
+	forward->account = account;
+	forward->bytes = bytes;
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return fail_set(fail, FAIL_MEMORY, "the system has no %" PRIu64 " MiB for buffers",
+				bytes >> 20);
+	forward->memory = memory;
+	return 0;
+}
+
+struct forward *forward_create(const struct forward_config *config, struct account *account,
+			       struct fail *fail)
+{
+	struct forward *forward = calloc(1, sizeof(*forward));
+	if (!forward) {
+		fail_set(fail, FAIL_MEMORY, "no memory for a forward pass");
+		return NULL;
+	}
+	forward->shape = model_shape(config->model);
+	forward->weights = config->weights;
+	forward->kernels = config->kernels;
+	forward->pool = config->pool;
+	forward->rows_max = config->rows_max;
+	if (allocate(forward, config, forward_bytes(config), account, fail))
+		goto fail;
+	lay_out(forward, config, forward->memory);
+	if (!find_kinds(forward)) {
+		fail_set(fail, FAIL_UNSUPPORTED, "the layers of %s have more than %u RoPE settings",
+			 model_path(config->model), FORWARD_KINDS_MAX);
+		goto fail;
+	}
+	if (!angles_fit(forward->turns, forward->n_kinds * (forward->shape->n_rot / 2),
+			config->positions)) {
+		fail_set(fail, FAIL_UNSUPPORTED,
+			 "the RoPE factors of %s turn positions too fast to compute them",
+			 model_path(config->model));
+		goto fail;
+	}
+	return forward;
+fail:
+	forward_destroy(forward);
+	return NULL;
+}
+
+void forward_destroy(struct forward *forward)
+{
+	if (!forward)
+		return;
+	if (forward->memory)
+		munmap(forward->memory, forward->bytes);
+	if (forward->account)
+		account_release(forward->account, ACCOUNT_BUFFERS, forward->bytes);
+	free(forward);
+}

@@ -1,0 +1,93 @@
+/* forward_inside.h: what the files of the forward pass share: its buffers, and steps that a mixer
+ * or an FFN is made of.
+ *
+ * A layer is a mixer (mixer_*.c) and an FFN (ffn_*.c), each a row of a table in forward.c. A mixer
+ * reads `hidden` and leaves its product in `branch`; an FFN adds that to `hidden`, and then its
+ * own. A step's rows are independent. Inside compute only. */
+#ifndef COMPUTE_FORWARD_INSIDE_H
+#define COMPUTE_FORWARD_INSIDE_H
+
+#include "compute/cpu/matmul.h"
+#include "compute/cpu/rows.h"
+#include "compute/forward.h"
+
+#define FORWARD_KINDS_MAX   8u /* distinct RoPE settings of a model's layers */
+#define FORWARD_OUTPUT_ROWS 4u /* logits rows of one product */
+
+/* Rows of one sequence at consecutive positions. */
+struct forward_span {
+	uint32_t row, n_rows;
+};
+
+struct forward {
+	const struct model_shape *shape;
+	const struct weights *weights;
+	const struct kernels *kernels;
+	struct pool *pool;
+	struct account *account;
+	uint64_t bytes;
+	void *memory;
+	uint32_t rows_max;
+
+	uint32_t n_kinds;
+	float kind_base[FORWARD_KINDS_MAX], kind_scale[FORWARD_KINDS_MAX];
+	uint8_t kind_of[MODEL_LAYERS_LIMIT];
+	double *turns; /* [n_kinds, n_rot / 2] */
+
+	/* the batch */
+	const struct work_row *rows; /* [n_rows] */
+	uint32_t n_rows, n_spans;
+	struct forward_span *spans; /* [rows_max] */
+	float *tables;              /* [n_kinds, rows_max, n_rot] */
+
+	/* the layer it is in */
+	const struct layer_shape *layer;
+	const struct weights_layer *held;
+	const float *table; /* [rows_max, n_rot] */
+	struct state *state;
+	uint32_t state_layer;
+	const uint32_t *slots;
+	float *hidden;                   /* [n_rows, n_embd] */
+	uint8_t *quantised[ROW_FORMATS]; /* [2 * rows_max], widest row; NULL: not in use */
+	float *normed;                   /* [rows_max, n_embd] */
+	float *branch;                   /* [2 * rows_max, n_embd] */
+	float *q;                        /* [rows_max, n_head * head_k] */
+	float *k;                        /* [rows_max, n_head_kv * head_k] */
+	float *v;                        /* [rows_max, n_head_kv * head_v] */
+	float *mixed;                    /* [rows_max, n_head * head_v] */
+	float *gate, *up;                /* [rows_max, n_ff] */
+	float *logits;                   /* [2 * FORWARD_OUTPUT_ROWS, n_vocab] */
+	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
+	uint32_t split_row, split_first, split_end; /* the row whose tiles are shared out */
+};
+
+/* The mixers and FFNs of the table. */
+void mixer_attention(struct forward *forward);
+void ffn_dense(struct forward *forward);
+
+/* Calls fn for pieces of one row each; a single row stays on the leader. */
+void forward_each_row(struct forward *forward, pool_fn fn);
+
+/* Quantises a row once for each format that these matrices read. */
+void forward_quantise(const struct forward *forward, const float *x, uint32_t width, uint32_t row,
+		      const struct matrix *const *matrices, uint32_t n_matrices);
+
+/* A fine input: row `row` of `n_rows` is quantised, then, n_rows further on, what that rounding
+ * left out; the sum of both products is exact to 15 bits. The inputs of the last products (of the
+ * FFN and of the model) have outliers: of the whole error of int8 they make nine tenths. Overwrites
+ * x. An f32 row leaves nothing out. */
+void forward_quantise_fine(const struct forward *forward, float *x, uint32_t row, uint32_t n_rows,
+			   const struct matrix *matrix);
+/* How many rows a product with fine inputs has: an int8 row and its rest count as two. */
+uint32_t forward_fine_rows(const struct matrix *matrix, uint32_t n_rows);
+
+/* out [n_rows, n_out] = the quantised rows by the matrix; done by forward_multiply. */
+struct matmul forward_product(const struct forward *forward, const struct matrix *matrix,
+			      uint32_t n_rows, float *out);
+void forward_multiply(const struct forward *forward, const struct matmul *products,
+		      uint32_t n_products);
+
+/* h = h + norm(branch) */
+void forward_add_branch(const struct forward *forward, uint32_t row, const float *post_norm);
+
+#endif

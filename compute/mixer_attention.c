@@ -1,0 +1,207 @@
+#include "compute/forward_inside.h"
+
+#define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
+
+/* x = norm(h); ready for q, k, v */
+static void attention_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct weights_layer *held = forward->held;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const struct matrix *const readers[] = { &held->q, &held->k, &held->v };
+	float *x = forward->normed + (size_t)row * n_embd;
+	forward->kernels->rms_norm(x, forward->hidden + (size_t)row * n_embd, held->attn_norm,
+				   n_embd, forward->shape->norm_eps);
+	forward_quantise(forward, x, n_embd, row, readers, 3);
+}
+
+/* Q [rows, n_head, head_k], K [rows, n_head_kv, head_k], V [rows, n_head_kv, head_v] */
+static void attention_products(struct forward *forward)
+{
+	const struct weights_layer *held = forward->held;
+	const struct matmul products[] = {
+		forward_product(forward, &held->q, forward->n_rows, forward->q),
+		forward_product(forward, &held->k, forward->n_rows, forward->k),
+		forward_product(forward, &held->v, forward->n_rows, forward->v),
+	};
+	forward_multiply(forward, products, 3);
+}
+
+static void turn_heads(const struct forward *forward, float *heads, uint32_t n_heads,
+		       const float *norm, const float *bias, uint32_t row)
+{
+	const struct model_shape *shape = forward->shape;
+	const uint32_t width = shape->head_k;
+	if (bias)
+		forward->kernels->add(heads, bias, n_heads * width);
+	for (uint32_t i = 0; norm && i < n_heads; i++)
+		forward->kernels->rms_norm(heads + i * width, heads + i * width, norm, width,
+					   shape->norm_eps);
+	forward->kernels->rope(heads, n_heads, width, shape->n_rot, shape->pairing,
+			       forward->table + (size_t)row * shape->n_rot);
+}
+
+static void append_heads(const struct forward *forward, uint32_t row, const float *k,
+			 const float *v)
+{
+	const struct model_shape *shape = forward->shape;
+	const uint32_t position = forward->rows[row].position;
+	const size_t at = position % STATE_PAGE;
+	uint16_t *page = state_page(forward->state, forward->slots[row], position);
+	for (uint32_t i = 0; i < forward->layer->n_head_kv; i++) {
+		uint16_t *key = page + state_key_offset(forward->state, forward->state_layer, i);
+		uint16_t *value =
+			page + state_value_offset(forward->state, forward->state_layer, i);
+		forward->kernels->to_f16(key + at * shape->head_k, k + i * shape->head_k,
+					 shape->head_k);
+		forward->kernels->to_f16(value + at * shape->head_v, v + i * shape->head_v,
+					 shape->head_v);
+	}
+}
+
+/* q, k = RoPE(norm(q)), RoPE(norm(k)); k and v join the cache */
+static void attention_heads(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct layer_shape *layer = forward->layer;
+	const struct weights_layer *held = forward->held;
+	float *q = forward->q + (size_t)row * held->q.n_out;
+	float *k = forward->k + (size_t)row * held->k.n_out;
+	float *v = forward->v + (size_t)row * held->v.n_out;
+	turn_heads(forward, q, layer->n_head, held->q_norm, held->q_bias, row);
+	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
+	if (held->v_bias)
+		forward->kernels->add(v, held->v_bias, held->v.n_out);
+	append_heads(forward, row, k, v);
+}
+
+static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head)
+{
+	const struct model_shape *shape = forward->shape;
+	const struct layer_shape *layer = forward->layer;
+	return (struct attention){
+		.head_k = shape->head_k,
+		.head_v = shape->head_v,
+		.n_q = layer->n_head / layer->n_head_kv,
+		.window = layer->mixer == MIXER_SLIDING ? layer->window : 0,
+		.scale = shape->attention_scale,
+		.pages = state_pages(forward->state, forward->slots[row]),
+		.key_offset = state_key_offset(forward->state, forward->state_layer, head),
+		.key_stride = shape->head_k,
+		.value_offset = state_value_offset(forward->state, forward->state_layer, head),
+		.value_stride = shape->head_v,
+	};
+}
+
+static float *query_of(const struct forward *forward, uint32_t row, uint32_t head)
+{
+	const struct layer_shape *layer = forward->layer;
+	const size_t group = layer->n_head / layer->n_head_kv;
+	return forward->q + ((size_t)row * layer->n_head + head * group) * forward->shape->head_k;
+}
+
+static float *mixed_of(const struct forward *forward, uint32_t row, uint32_t head)
+{
+	const struct layer_shape *layer = forward->layer;
+	const size_t group = layer->n_head / layer->n_head_kv;
+	return forward->mixed +
+	       ((size_t)row * layer->n_head + head * group) * forward->shape->head_v;
+}
+
+/* mixed = softmax(q . K * scale) V: one span of rows, one key-value head */
+static void attend_span(void *context, uint32_t piece, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct layer_shape *layer = forward->layer;
+	const uint32_t head = piece % layer->n_head_kv;
+	/* the last rows see most: begin with them, so that the threads end together */
+	const struct forward_span *span =
+		&forward->spans[forward->n_spans - 1 - piece / layer->n_head_kv];
+	const struct attention attention = attention_of(forward, span->row, head);
+	forward->kernels->attention_rows(&attention, query_of(forward, span->row, head),
+					 (size_t)layer->n_head * forward->shape->head_k,
+					 span->n_rows, forward->rows[span->row].position,
+					 mixed_of(forward, span->row, head),
+					 (size_t)layer->n_head * forward->shape->head_v);
+}
+
+static float *partials_of(const struct forward *forward, const struct attention *attention,
+			  uint32_t head)
+{
+	const size_t tiles = forward->split_end - forward->split_first;
+	return forward->partials + head * tiles * attention_partial_floats(attention);
+}
+
+static void attend_tile(void *context, uint32_t piece, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t row = forward->split_row;
+	const uint32_t tiles = forward->split_end - forward->split_first;
+	const uint32_t head = piece / tiles, tile = piece % tiles;
+	const struct attention attention = attention_of(forward, row, head);
+	forward->kernels->attention_tile(&attention, query_of(forward, row, head),
+					 forward->rows[row].position, forward->split_first + tile,
+					 partials_of(forward, &attention, head) +
+						 tile * attention_partial_floats(&attention));
+}
+
+static void attend_join(void *context, uint32_t head, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t row = forward->split_row;
+	const struct attention attention = attention_of(forward, row, head);
+	forward->kernels->attention_join(&attention, partials_of(forward, &attention, head),
+					 forward->split_end - forward->split_first,
+					 mixed_of(forward, row, head));
+}
+
+/* One row over a long context: its tiles are shared out among the threads. */
+static void attend_split(struct forward *forward, uint32_t row)
+{
+	const uint32_t n_heads = forward->layer->n_head_kv;
+	const struct attention attention = attention_of(forward, row, 0);
+	attention_tiles(&attention, forward->rows[row].position, &forward->split_first,
+			&forward->split_end);
+	forward->split_row = row;
+	const uint32_t tiles = forward->split_end - forward->split_first;
+	pool_run(forward->pool, attend_tile, forward, tiles * n_heads);
+	if (tiles > SPLIT_JOIN_TILES) {
+		pool_run(forward->pool, attend_join, forward, n_heads);
+		return;
+	}
+	for (uint32_t i = 0; i < n_heads; i++)
+		attend_join(forward, i, 0);
+}
+
+/* Both ways give the same bits. */
+static void attend(struct forward *forward)
+{
+	const uint32_t pieces = forward->n_spans * forward->layer->n_head_kv;
+	const uint32_t threads = pool_threads(forward->pool);
+	if (threads == 1 || pieces >= 2 * threads || forward->n_rows > 2 * threads) {
+		pool_run(forward->pool, attend_span, forward, pieces);
+		return;
+	}
+	for (uint32_t i = 0; i < forward->n_rows; i++)
+		attend_split(forward, i);
+}
+
+static void mixed_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct matrix *const readers[] = { &forward->held->attn_out };
+	const uint32_t width = readers[0]->n_in;
+	forward_quantise(forward, forward->mixed + (size_t)row * width, width, row, readers, 1);
+}
+
+void mixer_attention(struct forward *forward)
+{
+	forward_each_row(forward, attention_input);
+	attention_products(forward);
+	forward_each_row(forward, attention_heads);
+	attend(forward);
+	forward_each_row(forward, mixed_input);
+	const struct matmul out = forward_product(forward, &forward->held->attn_out,
+						  forward->n_rows, forward->branch);
+	forward_multiply(forward, &out, 1);
+}
