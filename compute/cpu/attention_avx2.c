@@ -103,6 +103,16 @@ static __m256 seen_lanes(struct seen seen, uint32_t v)
 	return _mm256_castsi256_ps(_mm256_and_si256(from, to));
 }
 
+/* score = cap * tanh(score / cap) */
+static void cap_scores(float cap, float *scores)
+{
+	const __m256 factor = _mm256_set1_ps(cap), inverse = _mm256_set1_ps(1.0f / cap);
+	for (uint32_t v = 0; v < POSITION_VECTORS; v++) {
+		const __m256 x = _mm256_mul_ps(_mm256_load_ps(scores + 8 * v), inverse);
+		_mm256_store_ps(scores + 8 * v, _mm256_mul_ps(factor, lanes_tanh(x)));
+	}
+}
+
 /* Scores to weights; weights that are not seen become zero. */
 static void weigh(struct seen seen, float *weights, float *largest, float *sum)
 {
@@ -231,6 +241,8 @@ static void run_tile(struct tile *tile, struct partial *partials)
 	for (uint32_t q = 0; q < tile->n_queries; q++) {
 		float *tail = partials[q].floats + head_v;
 		memset(partials[q].floats, 0, (head_v + PARTIAL_EXTRA) * sizeof(float));
+		if (tile->attention->softcap != 0.0f)
+			cap_scores(tile->attention->softcap, tile->weights[q]);
 		weigh(tile->seen[q], tile->weights[q], &tail[PARTIAL_MAX], &tail[PARTIAL_SUM]);
 	}
 	value_tile(tile, partials);
@@ -270,11 +282,11 @@ static void join(float *all, const float *next, uint32_t head_v)
 	tail[PARTIAL_MAX] = top;
 }
 
-static void finish(const float *all, uint32_t head_v, float *out)
+static void finish(const struct attention *attention, uint32_t head, const float *all, float *out)
 {
-	const __m256 inverse = _mm256_set1_ps(1.0f / all[head_v + PARTIAL_SUM]);
-	for (uint32_t i = 0; i < head_v; i += 8)
-		_mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(all + i), inverse));
+	const __m256 factor = _mm256_set1_ps(attention_factor(attention, head, all));
+	for (uint32_t i = 0; i < attention->head_v; i += 8)
+		_mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(all + i), factor));
 }
 
 void avx2_attention_join(const struct attention *attention, const float *partials, uint32_t n_tiles,
@@ -289,7 +301,7 @@ void avx2_attention_join(const struct attention *attention, const float *partial
 			next += attention_partial_floats(attention);
 			join(all.floats, next, head_v);
 		}
-		finish(all.floats, head_v, out + h * head_v);
+		finish(attention, h, all.floats, out + h * head_v);
 	}
 }
 
@@ -374,7 +386,7 @@ static void run_batch(struct batch *batch)
 	for (uint32_t index = first; index < end; index++)
 		batch_tile(batch, index);
 	for (uint32_t query = batch->first; query < batch->end; query++)
-		finish(batch->all[query - batch->first].floats, attention->head_v,
+		finish(attention, query % attention->n_q, batch->all[query - batch->first].floats,
 		       batch->out + query / attention->n_q * batch->out_stride +
 			       query % attention->n_q * attention->head_v);
 }

@@ -22,6 +22,12 @@ void attention_tiles(const struct attention *attention, uint32_t position, uint3
 	*end = position / ATTENTION_TILE + 1;
 }
 
+static float cap_score(const struct attention *attention, float score)
+{
+	const float cap = attention->softcap;
+	return cap == 0.0f ? score : cap * maths_tanh(score * (1.0f / cap));
+}
+
 static void score_tile(const struct attention *attention, const float *q, const uint16_t *keys,
 		       struct seen seen, float scores[ATTENTION_TILE])
 {
@@ -30,7 +36,7 @@ static void score_tile(const struct attention *attention, const float *q, const 
 		float sum = 0.0f;
 		for (uint32_t i = 0; i < attention->head_k; i++)
 			sum = __builtin_fmaf(q[i], f16_to_f32(key[i]), sum);
-		scores[j] = sum * attention->scale;
+		scores[j] = cap_score(attention, sum * attention->scale);
 	}
 }
 
@@ -86,15 +92,27 @@ static void join(float *all, const float *next, uint32_t head_v)
 	tail[PARTIAL_MAX] = top;
 }
 
-static void finish(const float *all, uint32_t head_v, float *out)
+float attention_factor(const struct attention *attention, uint32_t head, const float *all)
 {
-	const float inverse = 1.0f / all[head_v + PARTIAL_SUM];
-	for (uint32_t i = 0; i < head_v; i++)
-		out[i] = all[i] * inverse;
+	const float *tail = all + attention->head_v;
+	const float sum = tail[PARTIAL_SUM], top = tail[PARTIAL_MAX];
+	if (!attention->sinks)
+		return 1.0f / sum;
+	const float sink = attention->sinks[head];
+	const float higher = sink > top ? sink : top;
+	const float keep = maths_exp(top - higher);
+	return keep * (1.0f / __builtin_fmaf(sum, keep, maths_exp(sink - higher)));
+}
+
+static void finish(const struct attention *attention, uint32_t head, const float *all, float *out)
+{
+	const float factor = attention_factor(attention, head, all);
+	for (uint32_t i = 0; i < attention->head_v; i++)
+		out[i] = all[i] * factor;
 }
 
 static void one_query(const struct attention *attention, const float *q, uint32_t position,
-		      float *out)
+		      uint32_t head, float *out)
 {
 	float all[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA], next[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA];
 	uint32_t first, end;
@@ -104,7 +122,7 @@ static void one_query(const struct attention *attention, const float *q, uint32_
 		one_tile(attention, q, position, tile, next);
 		join(all, next, attention->head_v);
 	}
-	finish(all, attention->head_v, out);
+	finish(attention, head, all, out);
 }
 
 void c_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
@@ -113,7 +131,7 @@ void c_attention_rows(const struct attention *attention, const float *q, size_t 
 	for (uint32_t r = 0; r < n_rows; r++)
 		for (uint32_t h = 0; h < attention->n_q; h++)
 			one_query(attention, q + r * q_stride + h * attention->head_k, position + r,
-				  out + r * out_stride + h * attention->head_v);
+				  h, out + r * out_stride + h * attention->head_v);
 }
 
 void c_attention_tile(const struct attention *attention, const float *q, uint32_t position,
@@ -136,6 +154,6 @@ void c_attention_join(const struct attention *attention, const float *partials, 
 			next += attention_partial_floats(attention);
 			join(all, next, head_v);
 		}
-		finish(all, head_v, out + h * head_v);
+		finish(attention, h, all, out + h * head_v);
 	}
 }

@@ -57,6 +57,8 @@ struct attention {
 	uint32_t n_q;            /* query heads that share this key-value head */
 	uint32_t window;         /* positions seen, itself included; 0: all before and itself */
 	float scale;             /* q.k is multiplied by it */
+	float softcap;           /* then becomes softcap * tanh(q.k / softcap); 0: it does not */
+	const float *sinks;      /* [n_q] scores that weigh in the sum without a value; or NULL */
 	const uint16_t *const *pages;
 	size_t key_offset, key_stride;
 	size_t value_offset, value_stride;

@@ -52,6 +52,14 @@ static inline __m256 lanes_exp(__m256 x)
 	return _mm256_mul_ps(p, lanes_power_of_two(_mm256_sub_epi32(k, half)));
 }
 
+/* The steps of maths_tanh. */
+static inline __m256 lanes_tanh(__m256 x)
+{
+	const __m256 one = _mm256_set1_ps(1.0f);
+	const __m256 e = _mm256_add_ps(lanes_exp(_mm256_add_ps(x, x)), one);
+	return _mm256_sub_ps(one, _mm256_div_ps(_mm256_set1_ps(2.0f), e));
+}
+
 /* The sum of a segment joins the tree: what lies at a level waits for its neighbour. The last
  * segment leaves the whole at level SEGMENT_LEVELS. */
 static inline void tree_add(__m256 *levels, size_t step, uint32_t segment, __m256 sum)

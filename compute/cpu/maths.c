@@ -32,6 +32,11 @@ float maths_exp(float x)
 	return p * power_of_two((uint32_t)(k >> 1)) * power_of_two((uint32_t)(k - (k >> 1)));
 }
 
+float maths_tanh(float x)
+{
+	return 1.0f - 2.0f / (maths_exp(x + x) + 1.0f);
+}
+
 /* pi/2 in parts: whole * part is exact for the first two (29 bits each) if |whole| < 2^24. */
 #define HALF_PI_1 0x1.921fb54p+0
 #define HALF_PI_2 0x1.10b4611p-30

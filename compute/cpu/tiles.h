@@ -14,6 +14,10 @@ static inline size_t partial_stride(const struct attention *attention)
 	return attention->head_v + PARTIAL_EXTRA;
 }
 
+/* What the values of all tiles joined are multiplied by at the end: one over the sum, with the
+ * head's sink in it. */
+float attention_factor(const struct attention *attention, uint32_t head, const float *all);
+
 static inline uint32_t first_seen(const struct attention *attention, uint32_t position)
 {
 	const uint32_t window = attention->window;

@@ -18,12 +18,15 @@
 
 struct shape {
 	uint32_t head_k, head_v, n_q, n_kv, window, n_rows, position;
+	float softcap;
+	bool sinks;
 };
 
 /* A cache of n_kv heads, of which the last is under test. */
 struct example {
 	struct attention attention;
 	uint16_t *pages[PAGES];
+	float *sinks; /* [n_q] or NULL */
 	uint32_t n_rows, position;
 	size_t q_stride, out_stride;
 	float *q, *out, *expected;
@@ -40,6 +43,7 @@ static struct example example_make(uint64_t *state, struct shape s)
 		.n_q = s.n_q,
 		.window = s.window,
 		.scale = 1.0f / sqrtf((float)s.head_k),
+		.softcap = s.softcap,
 		.pages = (const uint16_t *const *)e.pages,
 		.key_offset = (size_t)(s.n_kv - 1) * ATTENTION_TILE * s.head_k,
 		.key_stride = s.head_k,
@@ -52,6 +56,11 @@ static struct example example_make(uint64_t *state, struct shape s)
 		e.pages[t] = sample_alloc(page_elements * sizeof(uint16_t));
 		for (size_t i = 0; i < page_elements; i++)
 			e.pages[t][i] = f32_to_f16(sample_uniform(state, -2.0f, 2.0f));
+	}
+	if (s.sinks) {
+		e.sinks = sample_alloc(s.n_q * sizeof(float));
+		sample_floats(state, e.sinks, s.n_q, -2.0f, 6.0f);
+		e.attention.sinks = e.sinks;
 	}
 	e.q_stride = (size_t)s.n_q * s.head_k + 5;
 	e.out_stride = (size_t)s.n_q * s.head_v + 3;
@@ -67,6 +76,7 @@ static void example_free(struct example *e)
 {
 	for (int t = 0; t < PAGES; t++)
 		free(e->pages[t]);
+	free(e->sinks);
 	free(e->q);
 	free(e->out);
 	free(e->expected);
@@ -92,13 +102,22 @@ static void expect_equal(const struct example *e, const char *what)
 }
 
 static const struct shape shapes[] = {
-	{ 64, 64, 1, 1, 0, 1, 0 },       { 64, 64, 4, 2, 0, 1, 63 },
-	{ 64, 64, 4, 2, 0, 1, 64 },      { 256, 256, 4, 1, 0, 1, 300 },
-	{ 256, 256, 4, 1, 100, 1, 300 }, { 128, 128, 5, 1, 0, 70, 0 },
-	{ 64, 64, 8, 2, 64, 130, 37 },   { 80, 80, 3, 1, 20, 90, 200 },
-	{ 8, 16, 2, 1, 1, 66, 5 },       { 128, 64, 7, 1, 0, 33, 500 },
-	{ 512, 512, 2, 1, 0, 3, 150 },   { 24, 8, 40, 1, 65, 9, 120 },
+	{ 64, 64, 1, 1, 0, 1, 0 },
+	{ 64, 64, 4, 2, 0, 1, 63 },
+	{ 64, 64, 4, 2, 0, 1, 64 },
+	{ 256, 256, 4, 1, 0, 1, 300 },
+	{ 256, 256, 4, 1, 100, 1, 300 },
+	{ 128, 128, 5, 1, 0, 70, 0 },
+	{ 64, 64, 8, 2, 64, 130, 37 },
+	{ 80, 80, 3, 1, 20, 90, 200 },
+	{ 8, 16, 2, 1, 1, 66, 5 },
+	{ 128, 64, 7, 1, 0, 33, 500 },
+	{ 512, 512, 2, 1, 0, 3, 150 },
+	{ 24, 8, 40, 1, 65, 9, 120 },
 	{ 64, 72, 33, 1, 0, 2, 190 },
+	{ 64, 64, 8, 1, 0, 20, 250, 5.0f, false },
+	{ 64, 64, 5, 2, 128, 70, 90, 0.0f, true },
+	{ 128, 128, 2, 1, 0, 1, 600, 1.5f, true },
 };
 
 static const struct kernels *c_kernels, *fast;
@@ -130,6 +149,8 @@ static void random_shapes(void **unused)
 		};
 		if (i % 2)
 			s.window = 0;
+		s.sinks = i % 3 == 0;
+		s.softcap = i % 5 == 0 ? 4.0f : 0.0f;
 		struct example e = example_make(&state, s);
 		run(c_kernels, &e, e.expected);
 		run(fast, &e, e.out);
@@ -208,6 +229,25 @@ static void what_is_not_seen_does_not_matter(void **unused)
 	example_free(&e);
 }
 
+/* A sink above all scores takes nearly all of the sum; one of -infinity takes nothing. */
+static void sinks_at_the_ends(void **unused)
+{
+	uint64_t state = 27;
+	const struct shape s = { 64, 64, 3, 1, 0, 2, 100, 0.0f, true };
+	struct example e = example_make(&state, s);
+	e.sinks[0] = -INFINITY;
+	e.sinks[1] = 3e4f;
+	e.sinks[2] = NAN;
+	run(c_kernels, &e, e.expected);
+	run(fast, &e, e.out);
+	expect_equal(&e, fast->name);
+	assert_true(e.out[64] == 0.0f && isnan(e.out[128]));
+	e.attention.sinks = NULL;
+	run(fast, &e, e.out);
+	assert_true(sample_difference(e.out, e.expected, 64) == 64);
+	example_free(&e);
+}
+
 /* Zero queries (every weight equal), huge scores, infinities and NaN among the keys. */
 static void odd_values(void **unused)
 {
@@ -220,6 +260,11 @@ static void odd_values(void **unused)
 	e.q[2 * e.q_stride] = NAN;
 	e.pages[1][e.attention.key_offset + 20 * e.attention.key_stride] = 0x7c00;
 	e.pages[1][e.attention.value_offset + 25 * e.attention.value_stride] = 0x7e01;
+	e.attention.softcap = 2.0f;
+	run(c_kernels, &e, e.expected);
+	run(fast, &e, e.out);
+	expect_equal(&e, "a soft cap");
+	e.attention.softcap = 0.0f;
 	run(c_kernels, &e, e.expected);
 	run(fast, &e, e.out);
 	expect_equal(&e, fast->name);
@@ -237,7 +282,7 @@ static void one_float64(const struct example *e, uint32_t row, uint32_t head, do
 	const uint32_t position = e->position + row;
 	const uint32_t first = a->window && position >= a->window ? position - a->window + 1 : 0;
 	const float *q = e->q + row * e->q_stride + head * a->head_k;
-	double sum = 0;
+	double sum = a->sinks ? exp((double)a->sinks[head]) : 0;
 	memset(out, 0, a->head_v * sizeof(double));
 	for (uint32_t p = first; p <= position; p++) {
 		const uint16_t *page = e->pages[p / ATTENTION_TILE];
@@ -247,7 +292,10 @@ static void one_float64(const struct example *e, uint32_t row, uint32_t head, do
 		double score = 0;
 		for (uint32_t i = 0; i < a->head_k; i++)
 			score += (double)q[i] * (double)f16_to_f32(key[i]);
-		const double weight = exp(score * (double)a->scale);
+		score *= (double)a->scale;
+		if (a->softcap != 0.0f)
+			score = (double)a->softcap * tanh(score / (double)a->softcap);
+		const double weight = exp(score);
 		sum += weight;
 		for (uint32_t i = 0; i < a->head_v; i++)
 			out[i] += weight * (double)f16_to_f32(value[i]);
@@ -283,6 +331,7 @@ int main(void)
 		cmocka_unit_test(random_shapes),
 		cmocka_unit_test(splits_change_nothing),
 		cmocka_unit_test(what_is_not_seen_does_not_matter),
+		cmocka_unit_test(sinks_at_the_ends),
 		cmocka_unit_test(odd_values),
 		cmocka_unit_test(c_agrees_with_float64),
 	};

@@ -112,9 +112,16 @@ static void check_attention(const struct kernels *kernels)
 	uint64_t state = 43;
 	static uint16_t pages[3][ATTENTION_TILE * 128];
 	const uint16_t *const page_list[3] = { pages[0], pages[1], pages[2] };
-	const struct attention attention = {
-		64, 64, 2, 100, 0.125f, page_list, 0, 64, ATTENTION_TILE * 64, 64
-	};
+	static const float sinks[2] = { 1.5f, -0.75f };
+	struct attention attention = { .head_k = 64,
+				       .head_v = 64,
+				       .n_q = 2,
+				       .window = 100,
+				       .scale = 0.125f,
+				       .pages = page_list,
+				       .key_stride = 64,
+				       .value_offset = (size_t)ATTENTION_TILE * 64,
+				       .value_stride = 64 };
 	float q[5 * 128], out[5 * 128], values[ATTENTION_TILE * 128];
 	for (int t = 0; t < 3; t++) {
 		sample_floats(&state, values, ATTENTION_TILE * 128, -2.0f, 2.0f);
@@ -123,6 +130,10 @@ static void check_attention(const struct kernels *kernels)
 	sample_floats(&state, q, 5 * 128, -2.0f, 2.0f);
 	kernels->attention_rows(&attention, q, 128, 5, 150, out, 128);
 	expect_hash(kernels, "attention", out, 5 * 128, 0xbd62b851u);
+	attention.softcap = 3.0f;
+	attention.sinks = sinks;
+	kernels->attention_rows(&attention, q, 128, 5, 150, out, 128);
+	expect_hash(kernels, "attention with a cap and sinks", out, 5 * 128, 0x50f93b58u);
 }
 
 static void bits_are_those_of_the_contract(void **unused)

@@ -54,6 +54,19 @@ static void exp_bits_are_pinned(void **unused)
 	assert_int_equal(mixed, 0xa0de0ae7);
 }
 
+static void tanh_is_close(void **unused)
+{
+	double worst = 0;
+	for (int i = -200000; i <= 200000; i++) {
+		const float x = (float)i * 1e-4f;
+		worst = fmax(worst, fabs((double)maths_tanh(x) - tanh((double)x)));
+	}
+	assert_true(worst < 0x1p-22);
+	assert_true(maths_tanh(INFINITY) == 1.0f && maths_tanh(-INFINITY) == -1.0f);
+	assert_true(maths_tanh(1e30f) == 1.0f && maths_tanh(0.0f) == 0.0f);
+	assert_true(isnan(maths_tanh(NAN)));
+}
+
 static void sin_cos_are_close(void **unused)
 {
 	double worst = 0, sine, cosine;
@@ -84,8 +97,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exp_is_close),        cmocka_unit_test(exp_at_the_ends),
-		cmocka_unit_test(exp_bits_are_pinned), cmocka_unit_test(sin_cos_are_close),
-		cmocka_unit_test(pow_is_close),
+		cmocka_unit_test(exp_bits_are_pinned), cmocka_unit_test(tanh_is_close),
+		cmocka_unit_test(sin_cos_are_close),   cmocka_unit_test(pow_is_close),
 	};
 	kernels_prepare_thread();
 	return cmocka_run_group_tests(tests, NULL, NULL);
