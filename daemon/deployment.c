@@ -5,6 +5,7 @@
 #include "daemon/part.h"
 #include "daemon/seat.h"
 #include "daemon/timer.h"
+#include "daemon/trouble.h"
 #include "proto/deadlines.h"
 
 #include <sodium.h>
@@ -14,11 +15,6 @@
 
 #define PROFILE_PATIENCE_MS 40000 /* for a live device to say what it can do */
 #define WANT_LASTS_MS 5000 /* who wants says so again and again while it waits */
-
-struct part_view {
-	enum part_state state;
-	uint64_t done, total;
-};
 
 struct deployment {
 	struct deployment_config config;
@@ -32,8 +28,8 @@ struct deployment {
 	/* the newest plan known here, and how its parts are */
 	struct plan plan;
 	bool has_plan, healthy;
-	struct part_view views[PLAN_DEVICES_MAX];
-	struct fail failure; /* of the last attempt, for those who want */
+	struct progress progress;
+	struct trouble trouble; /* of the last attempt, for those who want */
 	/* what is wanted: by our sessions, and as planner by anybody */
 	bool wanting;
 	struct model_id wanted;
@@ -43,8 +39,6 @@ struct deployment {
 	bool pinned; /* by a person: kept in new plans of this model while it can be */
 	struct plan_pin pin;
 	struct model_id pinned_model;
-	struct device_id silent[PLAN_DEVICES_MAX]; /* did not promise: not in the next plan */
-	uint32_t n_silent;
 	uint32_t running; /* requests at the head of the present plan */
 	struct message message; /* sending */
 	struct plan made;       /* planning */
@@ -90,8 +84,8 @@ static void adopt_plan(struct deployment *deployment, const struct plan *plan)
 	deployment->has_plan = true;
 	deployment->healthy = true;
 	deployment->running = 0;
-	deployment->failure.code = FAIL_NONE;
-	memset(deployment->views, 0, sizeof(deployment->views));
+	trouble_forget(&deployment->trouble);
+	memset(&deployment->progress, 0, sizeof(deployment->progress));
 	log_info("deployment", "plan epoch=%llu devices=%u rounds=%u token_ms=%.2f",
 		 (unsigned long long)plan->epoch.counter, plan->n_devices, plan->rounds,
 		 plan->token_s * 1e3);
@@ -99,7 +93,7 @@ static void adopt_plan(struct deployment *deployment, const struct plan *plan)
 }
 
 static void tell_part(struct deployment *deployment, enum part_state state, uint64_t done,
-		      uint64_t total, const struct fail *why)
+		      uint64_t total)
 {
 	struct message *message = &deployment->message;
 	message->type = MESSAGE_PART_STATE;
@@ -107,9 +101,19 @@ static void tell_part(struct deployment *deployment, enum part_state state, uint
 							   .state = (uint8_t)state,
 							   .done_bytes = done,
 							   .total_bytes = total };
-	if (why)
-		snprintf(message->part_state.reason, sizeof(message->part_state.reason), "%.*s",
-			 (int)sizeof(message->part_state.reason) - 1, why->text);
+	peers_broadcast(deployment->config.peers, message);
+}
+
+static void tell_failed(struct deployment *deployment, const struct epoch *epoch,
+			const struct model_id *model, const struct fail *why)
+{
+	struct message *message = &deployment->message;
+	message->type = MESSAGE_PART_STATE;
+	message->part_state = (struct message_part_state){
+		.epoch = *epoch, .state = PART_FAILED, .code = (uint8_t)why->code, .model = *model
+	};
+	snprintf(message->part_state.reason, sizeof(message->part_state.reason), "%.*s",
+		 (int)sizeof(message->part_state.reason) - 1, why->text);
 	peers_broadcast(deployment->config.peers, message);
 }
 
@@ -118,7 +122,8 @@ static void tell_part(struct deployment *deployment, enum part_state state, uint
 static void plan_soon(struct deployment *deployment, const struct model_id *model,
 		      uint64_t wait_ms);
 
-/* The plan cannot go on. Everybody frees what belongs to it; the planner makes a new one. */
+/* The plan cannot go on. Everybody frees what belongs to it; the planner makes a new one, where
+ * that can help. */
 static void lose_plan(struct deployment *deployment, const struct device_id *device,
 		      const struct fail *why)
 {
@@ -128,18 +133,18 @@ static void lose_plan(struct deployment *deployment, const struct device_id *dev
 	log_warn("deployment", "plan lost epoch=%llu reason=\"%s\"",
 		 (unsigned long long)deployment->plan.epoch.counter, why->text);
 	deployment->healthy = false;
-	deployment->failure = *why;
+	trouble_failed(&deployment->trouble, &deployment->plan.model, why, device, clock_ms());
 	deployment->running = 0;
 	mark_busy(deployment, false);
 	if (takes_part) {
-		tell_part(deployment, PART_FAILED, 0, 0, why);
+		tell_failed(deployment, &deployment->plan.epoch, &deployment->plan.model, why);
 		part_end(deployment->part, why, device, NULL, NULL);
 	}
 	const struct commit_event event = { .kind = COMMIT_DROP };
 	const struct epoch promised = commit_promised(deployment->commit);
 	if (epoch_compare(&promised, &deployment->plan.epoch) <= 0) /* else the next one is at hand */
 		step_commit(deployment, &event);
-	if (is_planner(deployment))
+	if (is_planner(deployment) && trouble_is_mendable(why->code))
 		plan_soon(deployment, &deployment->plan.model, REPLAN_PAUSE_MS);
 	changed(deployment);
 }
@@ -161,9 +166,9 @@ static uint32_t gather(struct deployment *deployment, struct plan_candidate *can
 {
 	const uint32_t n = deployment->services.candidates(deployment->services.context, candidates);
 	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t j = 0; j < deployment->n_silent; j++)
-			if (device_id_equal(&candidates[i].profile->device, &deployment->silent[j]))
-				candidates[i].barred = "it did not answer when the plan was agreed";
+		if (!candidates[i].barred)
+			candidates[i].barred =
+				trouble_spares(&deployment->trouble, &candidates[i].profile->device);
 	return n;
 }
 
@@ -203,15 +208,12 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 }
 
 /* The answer to a want that cannot be fulfilled: a failed part of epoch 0. */
-static void refuse_want(struct deployment *deployment, const struct fail *why)
+static void refuse_want(struct deployment *deployment, const struct model_id *model,
+			const struct fail *why)
 {
-	struct message *message = &deployment->message;
-	deployment->failure = *why;
-	message->type = MESSAGE_PART_STATE;
-	message->part_state = (struct message_part_state){ .state = PART_FAILED };
-	snprintf(message->part_state.reason, sizeof(message->part_state.reason), "%.*s",
-		 (int)sizeof(message->part_state.reason) - 1, why->text);
-	peers_broadcast(deployment->config.peers, message);
+	const struct epoch none = { 0 };
+	trouble_set(&deployment->trouble, model, why, clock_ms());
+	tell_failed(deployment, &none, model, why);
 	changed(deployment);
 }
 
@@ -257,13 +259,16 @@ static void plan_now(struct deployment *deployment)
 	}
 	deployment->waited_ms = 0;
 	deployment->planning = false;
-	if (serves(deployment, &deployment->to_plan) && deployment->n_silent == 0)
+	if (serves(deployment, &deployment->to_plan) && deployment->trouble.n_spared == 0)
 		return;
 	if (make_plan(deployment, &why) != 0) {
 		log_warn("deployment", "no plan reason=\"%s\"", why.text);
-		refuse_want(deployment, &why);
+		/* without the device that was short of room there is none: its own reason says more */
+		if (deployment->trouble.n_spared > 0 && deployment->trouble.why.code != FAIL_NONE)
+			why = deployment->trouble.why;
+		refuse_want(deployment, &deployment->to_plan, &why);
 	}
-	deployment->n_silent = 0;
+	deployment->trouble.n_spared = 0;
 }
 
 static void on_replan(uv_timer_t *timer)
@@ -365,8 +370,9 @@ static void carry_out(struct deployment *deployment, const struct commit_action 
 		inform_spectators(deployment, &deployment->plan);
 		break;
 	case COMMIT_DO_REPLAN:
-		deployment->n_silent = actions->n_silent;
-		memcpy(deployment->silent, actions->silent, sizeof(deployment->silent));
+		for (uint32_t i = 0; i < actions->n_silent; i++)
+			trouble_spare(&deployment->trouble, &actions->silent[i],
+				      "it did not answer when the plan was agreed");
 		plan_soon(deployment, &deployment->proposed, 0);
 		break;
 	case COMMIT_DO_OUTBID:
@@ -493,7 +499,7 @@ static void tell_newcomer(struct deployment *deployment, const struct device_id 
 	struct message *message = &deployment->message;
 	message->type = MESSAGE_PART_STATE;
 	message->part_state = (struct message_part_state){
-		deployment->plan.epoch, (uint8_t)deployment->views[self].state
+		deployment->plan.epoch, (uint8_t)deployment->progress.parts[self].state
 	};
 	peers_send(deployment->config.peers, id, message);
 }
@@ -547,7 +553,7 @@ static void on_part_state(void *context, enum part_state state, uint64_t done, u
 	const int self = plan_index_of(&deployment->plan, self_id(deployment));
 	if (self < 0)
 		return;
-	deployment->views[self] = (struct part_view){ state, done, total };
+	deployment->progress.parts[self] = (struct part_view){ state, done, total };
 	if (state == PART_FAILED) {
 		struct fail named;
 		fail_set(&named, why->code, "%s: %.300s", deployment->plan.devices[self].name,
@@ -555,7 +561,7 @@ static void on_part_state(void *context, enum part_state state, uint64_t done, u
 		lose_plan(deployment, self_id(deployment), &named);
 		return;
 	}
-	tell_part(deployment, state, done, total, why);
+	tell_part(deployment, state, done, total);
 	changed(deployment);
 }
 
@@ -563,8 +569,10 @@ static void take_part_state(struct deployment *deployment, const struct device_i
 			    const struct message_part_state *state)
 {
 	struct fail why;
+	fail_set(&why, state->code && state->code < FAIL_CODES ? state->code : FAIL_LOST, "%s",
+		 state->reason);
 	if (state->epoch.counter == 0 && state->state == PART_FAILED) {
-		fail_set(&deployment->failure, FAIL_MEMORY, "%s", state->reason);
+		trouble_set(&deployment->trouble, &state->model, &why, clock_ms());
 		changed(deployment);
 		return;
 	}
@@ -573,19 +581,17 @@ static void take_part_state(struct deployment *deployment, const struct device_i
 	const int index = plan_index_of(&deployment->plan, from);
 	if (index < 0)
 		return;
-	deployment->views[index] = (struct part_view){ (enum part_state)state->state,
+	deployment->progress.parts[index] = (struct part_view){ (enum part_state)state->state,
 						       state->done_bytes, state->total_bytes };
-	if (state->state == PART_FAILED) {
-		fail_set(&why, FAIL_LOST, "%s", state->reason);
+	if (state->state == PART_FAILED)
 		lose_plan(deployment, from, &why);
-	}
 	changed(deployment);
 }
 
 enum part_state deployment_part(const struct deployment *deployment, uint16_t device,
 				uint64_t *done, uint64_t *total)
 {
-	const struct part_view *view = &deployment->views[device];
+	const struct part_view *view = &deployment->progress.parts[device];
 	if (done)
 		*done = view->done;
 	if (total)
@@ -598,7 +604,7 @@ enum part_state deployment_part(const struct deployment *deployment, uint16_t de
 /* What was just refused is wanted again at once by everybody who waits for it. */
 static uint64_t pause_ms(const struct deployment *deployment)
 {
-	return deployment->failure.code == FAIL_NONE ? 0 : REPLAN_PAUSE_MS;
+	return deployment->trouble.why.code == FAIL_NONE ? 0 : REPLAN_PAUSE_MS;
 }
 
 static void on_expired(uv_timer_t *timer)
@@ -610,7 +616,7 @@ static void on_expired(uv_timer_t *timer)
 void deployment_want(struct deployment *deployment, const struct model_id *model)
 {
 	if (!deployment->wanting || !model_id_equal(&deployment->wanted, model))
-		deployment->failure.code = FAIL_NONE;
+		trouble_forget(&deployment->trouble);
 	deployment->wanting = true;
 	deployment->wanted = *model;
 	uv_timer_start(deployment->expiry, on_expired, WANT_LASTS_MS, 0);
@@ -641,40 +647,22 @@ static void take_deploy(struct deployment *deployment, const struct device_id *f
 	}
 }
 
-static enum deployment_state state_of_parts(const struct deployment *deployment, uint64_t *done,
-					    uint64_t *total)
-{
-	enum deployment_state state = DEPLOYMENT_READY;
-	const struct plan *plan = &deployment->plan;
-	for (uint16_t i = 0; i < plan->n_devices; i++) {
-		const struct part_view *view = &deployment->views[i];
-		if (!commit_participates(plan, &plan->devices[i].id))
-			continue;
-		if (done && total) {
-			*done += view->state == PART_READY ? view->total : view->done;
-			*total += view->total;
-		}
-		if (view->state == PART_FETCHING)
-			state = DEPLOYMENT_FETCHING;
-		else if (view->state == PART_LOADING && state == DEPLOYMENT_READY)
-			state = DEPLOYMENT_LOADING;
-	}
-	return state;
-}
-
 enum deployment_state deployment_state(const struct deployment *deployment,
 				       const struct model_id *model, uint64_t *done,
-				       uint64_t *total, struct fail *fail)
+				       uint64_t *total)
 {
 	if (done && total)
 		*done = *total = 0;
-	if (fail)
-		*fail = deployment->failure;
 	if (serves(deployment, model))
-		return state_of_parts(deployment, done, total);
+		return progress_state(&deployment->progress, &deployment->plan, done, total);
 	return deployment->wanting && model_id_equal(&deployment->wanted, model)
 		       ? DEPLOYMENT_PLANNING
 		       : DEPLOYMENT_NONE;
+}
+
+const struct trouble *deployment_trouble(const struct deployment *deployment)
+{
+	return &deployment->trouble;
 }
 
 const struct plan *deployment_plan(const struct deployment *deployment)

@@ -11,7 +11,9 @@
 #include "daemon/home.h"
 #include "daemon/link.h"
 #include "daemon/peers.h"
+#include "daemon/progress.h"
 #include "daemon/ring.h"
+#include "daemon/trouble.h"
 #include "planner/planner.h"
 #include "proto/facts.h"
 
@@ -65,16 +67,14 @@ void deployment_destroy(struct deployment *deployment); /* accepts NULL */
 
 /* ---- asked by sessions ---- */
 
-enum deployment_state { DEPLOYMENT_NONE, DEPLOYMENT_PLANNING, DEPLOYMENT_FETCHING,
-			DEPLOYMENT_LOADING, DEPLOYMENT_READY };
-
 /* Wants the model for the next seconds: who waits calls again and again, which is cheap. */
 void deployment_want(struct deployment *deployment, const struct model_id *model);
-/* Where it stands; when READY the plan is deployment_plan. done and total: bytes, over all parts.
- * When the last attempt failed `fail` says why (code FAIL_NONE otherwise): ends with a new want. */
+/* Where it stands; when READY the plan is deployment_plan. done and total: bytes, over all parts. */
 enum deployment_state deployment_state(const struct deployment *deployment,
 				       const struct model_id *model, uint64_t *done,
-				       uint64_t *total, struct fail *fail);
+				       uint64_t *total);
+/* Why there is no plan, or no longer: for whom that ends the wait, trouble_ends says. Borrowed. */
+const struct trouble *deployment_trouble(const struct deployment *deployment);
 /* The newest committed plan known here, NULL: none. Borrowed until the loop's next turn. */
 const struct plan *deployment_plan(const struct deployment *deployment);
 enum part_state deployment_part(const struct deployment *deployment, uint16_t device,

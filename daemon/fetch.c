@@ -18,6 +18,7 @@ struct asked {
 	bool used, arrived, writing;
 	uint32_t chunk;
 	struct chunk_place place;
+	struct fetch_holder from;
 	struct buf bytes; /* of an arrived one */
 };
 
@@ -31,7 +32,12 @@ struct fetch {
 	enum fetch_need need;
 	struct link *link;
 	bool ready;
+	struct fetch_holder holder; /* at the other end of `link` */
 	uint32_t next_holder, failures;
+	uint32_t n_good; /* holders met since the list was begun whose copy is not known as damaged */
+	struct device_id damaged[PLAN_DEVICES_MAX]; /* their copies are */
+	uint32_t n_damaged;
+	struct fail damage; /* the last such, in words */
 	struct buf manifest;
 	uint32_t missing[BATCH];
 	uint32_t n_missing, next_missing;
@@ -127,25 +133,72 @@ static void on_closed(void *context, struct link *link, const struct fail *why)
 static bool on_message(void *context, struct link *link, enum message_type type,
 		       const uint8_t *body, size_t size);
 
+static bool is_damaged(const struct fetch *fetch, const struct device_id *id)
+{
+	for (uint32_t i = 0; i < fetch->n_damaged; i++)
+		if (device_id_equal(&fetch->damaged[i], id))
+			return true;
+	return false;
+}
+
+static bool next_holder(struct fetch *fetch)
+{
+	while (fetch->config.holder(fetch->config.context, fetch->next_holder, &fetch->holder)) {
+		fetch->next_holder++;
+		if (is_damaged(fetch, &fetch->holder.keys.id))
+			continue;
+		fetch->n_good++;
+		return true;
+	}
+	return false;
+}
+
+/* All were asked: from the beginning, or the end, when nobody is left to hope for. */
+static void no_more_holders(struct fetch *fetch)
+{
+	struct fail why;
+	const bool hopeless = fetch->n_good == 0 && fetch->n_damaged > 0;
+	fetch->next_holder = fetch->n_good = 0;
+	if (hopeless) {
+		finish(fetch, &fetch->damage);
+		return;
+	}
+	fail_set(&why, FAIL_NOT_FOUND,
+		 "no device that holds the whole model is reachable: switch on the one it was added on");
+	try_later(fetch, &why);
+}
+
 static void connect_holder(struct fetch *fetch)
 {
 	static const struct link_events events = { on_ready, on_message, on_closed };
-	struct device_keys keys;
-	struct sockaddr_storage address;
 	struct fail why;
-	if (!fetch->config.holder(fetch->config.context, fetch->next_holder, &keys, &address)) {
-		fetch->next_holder = 0;
-		fail_set(&why, FAIL_NOT_FOUND,
-			 "no device that holds the whole model is reachable: switch on the one it was "
-			 "added on");
-		try_later(fetch, &why);
+	if (!next_holder(fetch)) {
+		no_more_holders(fetch);
 		return;
 	}
-	fetch->next_holder++;
-	fetch->link = link_dial(fetch->config.host, (const struct sockaddr *)&address,
-				CONNECTION_TRANSFER, &keys, &events, fetch, &why);
+	fetch->link = link_dial(fetch->config.host, (const struct sockaddr *)&fetch->holder.address,
+				CONNECTION_TRANSFER, &fetch->holder.keys, &events, fetch, &why);
 	if (!fetch->link)
 		try_later(fetch, &why);
+}
+
+/* A chunk was none of the model's: what else came from there is not kept either. */
+static void note_damage(struct fetch *fetch, const struct fetch_holder *holder)
+{
+	struct store_model model;
+	const char *name = store_get(fetch->config.store, &fetch->config.model, &model) ? model.name
+											  : "?";
+	log_warn("fetch", "a chunk is damaged model=\"%s\" device=\"%s\"", name, holder->name);
+	if (!is_damaged(fetch, &holder->keys.id) && fetch->n_damaged < PLAN_DEVICES_MAX)
+		fetch->damaged[fetch->n_damaged++] = holder->keys.id;
+	fail_set(&fetch->damage, FAIL_CORRUPT,
+		 "the file of %.64s on %.64s is damaged: run `primactl model rm` for it there, then "
+		 "`primactl model add` with a good file",
+		 name, holder->name);
+	for (int i = 0; i < ASKED_MAX; i++)
+		if (device_id_equal(&fetch->asked[i].from.keys.id, &holder->keys.id))
+			fetch->asked[i].used = fetch->asked[i].arrived = false;
+	try_later(fetch, &fetch->damage);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -238,6 +291,7 @@ static void ask_chunks(struct fetch *fetch)
 			continue;
 		place->used = true;
 		place->chunk = chunk;
+		place->from = fetch->holder;
 		store_chunk(fetch->config.store, &fetch->config.model, chunk, &place->place);
 		ask(fetch, 0, place->place.offset, place->place.size);
 	}
@@ -292,9 +346,7 @@ static void chunk_written(struct fetch *fetch)
 		write_next(fetch);
 		go_on(fetch);
 	} else if (fetch->why.code == FAIL_CORRUPT) {
-		log_warn("fetch", "a chunk was damaged and is fetched again reason=\"%s\"",
-			 fetch->why.text);
-		try_later(fetch, &fetch->why);
+		note_damage(fetch, &written->from);
 	} else {
 		finish(fetch, &fetch->why);
 	}

@@ -230,15 +230,16 @@ static bool holds(const struct models *models, const struct device_id *device,
 }
 
 static bool find_holder(struct models *models, const struct model_id *id, uint32_t n,
-			struct device_keys *keys, struct sockaddr_storage *address)
+			struct fetch_holder *holder)
 {
 	const struct roster *roster = models->config.home->roster;
 	for (uint32_t i = 0; models->peers && i < roster_count(roster); i++) {
 		const struct member *member = roster_at(roster, i);
-		if (!peers_address(models->peers, &member->keys.id, address) ||
+		if (!peers_address(models->peers, &member->keys.id, &holder->address) ||
 		    !holds(models, &member->keys.id, id) || n-- > 0)
 			continue;
-		*keys = member->keys;
+		holder->keys = member->keys;
+		memcpy(holder->name, member->name, sizeof(holder->name));
 		return true;
 	}
 	return false;
@@ -344,11 +345,10 @@ static void on_metadata(void *context, const struct fail *why)
 	}
 }
 
-static bool metadata_holder(void *context, uint32_t n, struct device_keys *keys,
-			    struct sockaddr_storage *address)
+static bool metadata_holder(void *context, uint32_t n, struct fetch_holder *holder)
 {
 	const struct entry *entry = context;
-	return find_holder(entry->models, &entry->facts.id, n, keys, address);
+	return find_holder(entry->models, &entry->facts.id, n, holder);
 }
 
 static void fetch_metadata(struct entry *entry)
@@ -424,11 +424,10 @@ static void on_part_progress(void *context, uint64_t done, uint64_t total)
 	models->part_progress(models->part_context, done, total);
 }
 
-static bool part_holder(void *context, uint32_t n, struct device_keys *keys,
-			struct sockaddr_storage *address)
+static bool part_holder(void *context, uint32_t n, struct fetch_holder *holder)
 {
 	struct models *models = context;
-	return find_holder(models, &models->part_model, n, keys, address);
+	return find_holder(models, &models->part_model, n, holder);
 }
 
 void models_fetch_cancel(struct models *models)

@@ -150,7 +150,7 @@ static const char *model_state(const struct node *node, const struct model_id *i
 {
 	if (!node->deployment)
 		return "idle";
-	switch (deployment_state(node->deployment, id, NULL, NULL, NULL)) {
+	switch (deployment_state(node->deployment, id, NULL, NULL)) {
 	case DEPLOYMENT_READY: return "ready";
 	case DEPLOYMENT_FETCHING:
 	case DEPLOYMENT_LOADING: return "loading";

@@ -43,6 +43,7 @@ struct session {
 	struct device_id head;
 	double forecast_token_s;
 	int64_t started_us, first_us, planned_ms;
+	uint32_t failed_before; /* trouble->failed when it began to wait for a plan */
 	uint32_t retries;
 	bool lost; /* the plan is gone, the grace time runs */
 };
@@ -217,14 +218,16 @@ static void look_for_plan(struct session *session)
 		[DEPLOYMENT_READY] = "queued",
 	};
 	struct deployment *deployment = session->sessions->config.deployment;
+	const struct trouble *trouble = deployment_trouble(deployment);
 	uint64_t done, total;
 	struct fail why;
 	if (session->planned_ms == 0) {
 		session->planned_ms = clock_ms();
-		deployment_want(deployment, &session->model);
+		session->failed_before = trouble->failed;
 	}
+	deployment_want(deployment, &session->model);
 	const enum deployment_state state =
-		deployment_state(deployment, &session->model, &done, &total, &why);
+		deployment_state(deployment, &session->model, &done, &total);
 	const struct plan *plan = deployment_plan(deployment);
 	if (state == DEPLOYMENT_READY && plan) {
 		if (check_length(session, plan, &why) != 0)
@@ -233,14 +236,13 @@ static void look_for_plan(struct session *session)
 			send_request(session, plan);
 		return;
 	}
-	if (state == DEPLOYMENT_PLANNING && why.code != FAIL_NONE &&
-	    clock_ms() - session->planned_ms > REPLAN_PAUSE_MS * 10) {
-		fail_session(session, &why); /* time for the planner to have tried again is over */
+	if (state == DEPLOYMENT_PLANNING &&
+	    trouble_ends(trouble, &session->model, session->failed_before, session->planned_ms,
+			 clock_ms())) {
+		why = trouble->why;
+		fail_session(session, &why);
 		return;
 	}
-	if (state != DEPLOYMENT_READY && state != DEPLOYMENT_FETCHING &&
-	    state != DEPLOYMENT_LOADING)
-		deployment_want(deployment, &session->model);
 	if (clock_ms() - session->planned_ms > DEADLINE_READY_MS) {
 		fail_set(&why, FAIL_TIMEOUT, "the model did not become ready in time");
 		fail_session(session, &why);
@@ -273,8 +275,7 @@ static void look_at_loss(struct session *session)
 	if (plan && epoch_compare(&plan->epoch, &session->epoch) == 0)
 		return;
 	if (session->lost) {
-		deployment_state(session->sessions->config.deployment, &session->model, NULL, NULL,
-				 &why);
+		why = deployment_trouble(session->sessions->config.deployment)->why;
 		if (why.code == FAIL_NONE)
 			fail_set(&why, FAIL_LOST, "the plan changed while the answer was under way");
 		fail_session(session, &why);

@@ -61,6 +61,9 @@ struct fields {
 #define F_UINT(type, member, greatest_value)                                                       \
 	{ FIELD_AT(type, member), .kind = FIELD_UINT, .size = FIELD_SIZE(type, member),            \
 	  .most = (greatest_value) }
+#define F_UINT_LATER(type, member, greatest_value)                                                 \
+	{ FIELD_AT(type, member), .kind = FIELD_UINT, .size = FIELD_SIZE(type, member),            \
+	  .most = (greatest_value), .later = true }
 #define F_INT(type, member) { FIELD_AT(type, member), .kind = FIELD_INT }
 #define F_BOOL(type, member) { FIELD_AT(type, member), .kind = FIELD_BOOL }
 #define F_FLOAT(type, member, from, to)                                                            \
@@ -71,6 +74,9 @@ struct fields {
 	{ FIELD_AT(type, member), .kind = FIELD_TEXT, .size = FIELD_SIZE(type, member) }
 #define F_BYTES(type, member)                                                                      \
 	{ FIELD_AT(type, member), .kind = FIELD_BYTES, .size = FIELD_SIZE(type, member) }
+#define F_BYTES_LATER(type, member)                                                                \
+	{ FIELD_AT(type, member), .kind = FIELD_BYTES, .size = FIELD_SIZE(type, member),           \
+	  .later = true }
 #define F_STRUCT(type, member, table)                                                              \
 	{ FIELD_AT(type, member), .kind = FIELD_STRUCT, .inner = (table) }
 #define F_LIST(type, member, number, capacity, table)                                              \

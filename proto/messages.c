@@ -114,6 +114,8 @@ static const struct field part_state_field[] = {
 	F_UINT(struct message_part_state, done_bytes, BYTES_MOST),
 	F_UINT(struct message_part_state, total_bytes, BYTES_MOST),
 	F_TEXT(struct message_part_state, reason),
+	F_UINT_LATER(struct message_part_state, code, UINT8_MAX),
+	F_BYTES_LATER(struct message_part_state, model.bytes),
 };
 
 static const struct field request_field[] = {

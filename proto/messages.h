@@ -162,6 +162,8 @@ struct message_part_state {
 	uint8_t state; /* enum part_state */
 	uint64_t done_bytes, total_bytes;
 	char reason[REASON_BYTES]; /* of PART_FAILED */
+	uint8_t code;		   /* enum fail_code of PART_FAILED; 0: from an older device */
+	struct model_id model;	   /* of the plan, or, with epoch 0, the one that gets no plan */
 };
 
 struct sampler_settings { /* meanings: compute/sampler.h */

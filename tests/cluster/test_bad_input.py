@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from daemons import Daemon, LoopbackHome, UnixConnection, free_port, tiny_model, wait_for
+from daemons import SLOW, Daemon, LoopbackHome, UnixConnection, free_port, tiny_model, wait_for
 
 SHAPE = dict(family="gemma3", type="Q8_0", layers=4, embd=64, heads=4, heads_kv=2, head=16, ff=128,
              vocab=300, tokenizer="spm")
@@ -204,11 +204,18 @@ def test_a_corrupted_chunk_is_never_loaded(tmp_path, model):
         wanted = {"model": "tiny", "commit": True, "pin": {"layers": {taker.name: 4},
                                                            "head": taker.name}}
         wait_for("the plan is taken", lambda: chief.ask("POST", "/plan", wanted)[0] == 200)
-        status, answer = taker.ask("POST", "/v1/completions", {"prompt": "hello"}, socket="api")
-        assert status >= 500, answer
-        sentence(answer)
-        states = [p["state"] for d in taker.status()["deployments"] for p in d["parts"]]
-        assert "ready" not in states, states
+        for asked in (taker, giver):
+            started = time.monotonic()
+            status, answer = asked.ask("POST", "/v1/completions", {"prompt": "hello"}, socket="api")
+            assert status >= 500, answer
+            assert time.monotonic() - started < 10 * SLOW
+            for word in (giver.name, "tiny", "damaged", "primactl model rm"):
+                assert word in sentence(answer), (word, answer)
+            states = [p["state"] for d in taker.status()["deployments"] for p in d["parts"]]
+            assert "ready" not in states, states
+        giver.good("DELETE", "/models/tiny")
+        giver.add_model(model)
+        assert taker.complete("hello", ignore_eos=True)["usage"]["completion_tokens"] == 16
 
 
 # ---- clients ----

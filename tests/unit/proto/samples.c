@@ -229,7 +229,7 @@ static void sample_promise(struct message_promise *promise)
 static void sample_part_state(struct message_part_state *state)
 {
 	*state = (struct message_part_state){ epoch(9), PART_FAILED, 1000, 70000,
-					      "the disk is full" };
+					      "the disk is full", FAIL_SPACE, model() };
 }
 
 void sample_message(struct message *message, enum message_type type)
