@@ -195,10 +195,10 @@ static void overhead_call(void *context)
 	struct pool *pool = backend_pool(b->backend);
 	for (uint32_t i = 0; i < 4; i++)
 		kernels->rms_norm(b->x, b->x, b->y, n, 1e-6f);
-	kernels->quantize_row(ROW_I8X32, b->x, n, b->row);
-	kernels->quantize_row(ROW_I8X32, b->y, n, b->row);
-	kernels->quantize_row(ROW_I8X32, b->x, n, b->row);
-	kernels->quantize_row(ROW_I8X32, b->y, wide, b->row);
+	kernels->quantize_row(ROW_I8, b->x, n, b->row);
+	kernels->quantize_row(ROW_I8, b->y, n, b->row);
+	kernels->quantize_row(ROW_I8, b->x, n, b->row);
+	kernels->quantize_row(ROW_I8, b->y, wide, b->row);
 	kernels->rope(b->x, n / OVERHEAD_HEAD, OVERHEAD_HEAD, OVERHEAD_HEAD, ROPE_HALVES, b->table);
 	kernels->activate(ACTIVATION_SILU, b->x, b->y, wide);
 	kernels->add(b->x, b->y, n);
@@ -222,7 +222,7 @@ double bench_layer_overhead(struct backend *backend, uint32_t n_embd, int64_t bu
 	if (bench.n_embd == 0)
 		bench.n_embd = OVERHEAD_HEAD;
 	const size_t wide = (size_t)OVERHEAD_WIDE * bench.n_embd;
-	const size_t row = row_bytes(ROW_I8X32, (uint32_t)wide);
+	const size_t row = row_bytes(ROW_I8, (uint32_t)wide);
 	const size_t size = (2 * wide + OVERHEAD_HEAD) * sizeof(float) + row;
 	uint8_t *memory = take(backend, size);
 	if (!memory)

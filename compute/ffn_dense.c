@@ -23,16 +23,12 @@ static void ffn_gate(void *context, uint32_t row, uint32_t thread)
 	float *gate = forward->gate + (size_t)row * n_ff;
 	forward->kernels->activate(forward->shape->activation, gate,
 				   forward->up + (size_t)row * n_ff, n_ff);
-	forward_quantise_fine(forward, gate, row, forward->n_rows, down);
+	forward_quantise(forward, gate, n_ff, row, &down, 1);
 }
 
 static void ffn_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	const uint32_t n_embd = forward->shape->n_embd;
-	float *branch = forward->branch + (size_t)row * n_embd;
-	if (forward_fine_rows(&forward->held->down, 1) == 2)
-		forward->kernels->add(branch, branch + (size_t)forward->n_rows * n_embd, n_embd);
 	forward_add_branch(forward, row, forward->held->post_ffn_norm);
 }
 
@@ -47,8 +43,7 @@ void ffn_dense(struct forward *forward)
 	forward_multiply(forward, inputs, 2);
 	forward_each_row(forward, ffn_gate);
 	const struct matmul out =
-		forward_product(forward, &held->down,
-				forward_fine_rows(&held->down, forward->n_rows), forward->branch);
+		forward_product(forward, &held->down, forward->n_rows, forward->branch);
 	forward_multiply(forward, &out, 1);
 	forward_each_row(forward, ffn_output);
 }

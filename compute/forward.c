@@ -23,36 +23,6 @@ static uint8_t *quantised_row(const struct forward *forward, enum row_format for
 	return forward->quantised[format] + row * row_bytes(format, width);
 }
 
-uint32_t forward_fine_rows(const struct matrix *matrix, uint32_t n_rows)
-{
-	return row_format_of(matrix->type) == ROW_F32 ? n_rows : 2 * n_rows;
-}
-
-/* x becomes what its int8 row leaves out. */
-static void subtract_row(enum row_format format, float *x, uint32_t width, const uint8_t *row)
-{
-	const int8_t *q = (const int8_t *)row;
-	const float *scales = (const float *)(const void *)(row + row_scale_offset(width));
-	const uint32_t block = row_block(format);
-	for (uint32_t i = 0; i < width; i += block)
-		for (uint32_t j = 0; j < block; j++)
-			x[i + j] -= scales[i / block] * (float)q[i + j];
-}
-
-void forward_quantise_fine(const struct forward *forward, float *x, uint32_t row, uint32_t n_rows,
-			   const struct matrix *matrix)
-{
-	const enum row_format format = row_format_of(matrix->type);
-	const uint32_t width = matrix->n_in;
-	uint8_t *first = quantised_row(forward, format, width, row);
-	forward->kernels->quantize_row(format, x, width, first);
-	if (format == ROW_F32)
-		return;
-	subtract_row(format, x, width, first);
-	forward->kernels->quantize_row(format, x, width,
-				       quantised_row(forward, format, width, n_rows + row));
-}
-
 void forward_quantise(const struct forward *forward, const float *x, uint32_t width, uint32_t row,
 		      const struct matrix *const *matrices, uint32_t n_matrices)
 {
@@ -166,6 +136,38 @@ enum fail_code forward_embed(struct forward *forward, const struct work_row *row
 	return FAIL_NONE;
 }
 
+/* How many rows the output's product has: an int8 row and its rest count as two. */
+static uint32_t fine_rows(const struct matrix *matrix, uint32_t n_rows)
+{
+	return row_format_of(matrix->type) == ROW_F32 ? n_rows : 2 * n_rows;
+}
+
+/* x becomes what its int8 row leaves out. */
+static void subtract_row(float *x, uint32_t width, const uint8_t *row)
+{
+	const int8_t *q = (const int8_t *)row;
+	const float *scales = (const float *)(const void *)(row + row_scale_offset(width));
+	for (uint32_t i = 0; i < width; i++)
+		x[i] -= scales[i / ROW_BLOCK] * (float)q[i];
+}
+
+/* A fine input: row `row` of `n_rows` is quantised, then, n_rows further on, what that rounding
+ * left out; the sum of both products is exact to 15 bits. For the output matrix alone: nothing
+ * comes after it that would average its rounding. Overwrites x. An f32 row leaves nothing out. */
+static void quantise_fine(const struct forward *forward, float *x, uint32_t row, uint32_t n_rows,
+			  const struct matrix *matrix)
+{
+	const enum row_format format = row_format_of(matrix->type);
+	const uint32_t width = matrix->n_in;
+	uint8_t *first = quantised_row(forward, format, width, row);
+	forward->kernels->quantize_row(format, x, width, first);
+	if (format == ROW_F32)
+		return;
+	subtract_row(x, width, first);
+	forward->kernels->quantize_row(format, x, width,
+				       quantised_row(forward, format, width, n_rows + row));
+}
+
 /* The next wanted rows from `*at` on, at most FORWARD_OUTPUT_ROWS: normed, quantised. */
 static uint32_t gather_wanted(struct forward *forward, const struct work_row *rows, uint32_t n_rows,
 			      const float *hidden, uint32_t *at)
@@ -179,8 +181,7 @@ static uint32_t gather_wanted(struct forward *forward, const struct work_row *ro
 		forward->kernels->rms_norm(forward->normed, hidden + (size_t)wanted[i] * n_embd,
 					   forward->weights->output_norm, n_embd,
 					   forward->shape->norm_eps);
-		forward_quantise_fine(forward, forward->normed, i, count,
-				      &forward->weights->output);
+		quantise_fine(forward, forward->normed, i, count, &forward->weights->output);
 	}
 	return count;
 }
@@ -190,7 +191,7 @@ static void output_product(struct forward *forward, uint32_t count, float *logit
 {
 	const struct matrix *output = &forward->weights->output;
 	const size_t values = (size_t)count * output->n_out;
-	const uint32_t n_rows = forward_fine_rows(output, count);
+	const uint32_t n_rows = fine_rows(output, count);
 	float *out = n_rows > count ? forward->logits : logits;
 	const struct matmul all = forward_product(forward, output, n_rows, out);
 	forward_multiply(forward, &all, 1);

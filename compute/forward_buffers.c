@@ -69,17 +69,18 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	const uint64_t rows = config->rows_max;
 	const uint64_t tiles = ((uint64_t)config->positions + ATTENTION_TILE - 1) / ATTENTION_TILE;
 	const uint64_t logits = config->head ? 2ull * FORWARD_OUTPUT_ROWS * shape->n_vocab : 0;
+	const uint64_t least = 2ull * FORWARD_OUTPUT_ROWS, quantised = rows > least ? rows : least;
 	uint64_t at = 0;
 	to->turns = place(base, &at, FORWARD_KINDS_MAX * sizeof(double) * (shape->n_rot / 2));
 	to->tables = place(base, &at, FORWARD_KINDS_MAX * rows * sizeof(float) * shape->n_rot);
 	to->spans = place(base, &at, rows * sizeof(struct forward_span));
 	for (uint32_t i = 0; i < ROW_FORMATS; i++) {
 		const bool used = widths.formats >> i & 1;
-		const uint64_t bytes = used ? 2 * rows * row_bytes(i, widths.widest) : 0;
+		const uint64_t bytes = used ? quantised * row_bytes(i, widths.widest) : 0;
 		to->quantised[i] = used ? place(base, &at, bytes) : NULL;
 	}
 	to->normed = place(base, &at, rows * shape->n_embd * sizeof(float));
-	to->branch = place(base, &at, 2 * rows * shape->n_embd * sizeof(float));
+	to->branch = place(base, &at, rows * shape->n_embd * sizeof(float));
 	to->q = place(base, &at, rows * widths.q * sizeof(float));
 	to->k = place(base, &at, rows * widths.k * sizeof(float));
 	to->v = place(base, &at, rows * widths.v * sizeof(float));

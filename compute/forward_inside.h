@@ -48,9 +48,10 @@ struct forward {
 	uint32_t state_layer;
 	const uint32_t *slots;
 	float *hidden;                   /* [n_rows, n_embd] */
-	uint8_t *quantised[ROW_FORMATS]; /* [2 * rows_max], widest row; NULL: not in use */
+	uint8_t *quantised[ROW_FORMATS]; /* [rows_max, or 2 * FORWARD_OUTPUT_ROWS if that is more], widest
+					    row; NULL: not in use */
 	float *normed;                   /* [rows_max, n_embd] */
-	float *branch;                   /* [2 * rows_max, n_embd] */
+	float *branch;                   /* [rows_max, n_embd] */
 	float *q;                        /* [rows_max, n_head * head_k] */
 	float *k;                        /* [rows_max, n_head_kv * head_k] */
 	float *v;                        /* [rows_max, n_head_kv * head_v] */
@@ -71,15 +72,6 @@ void forward_each_row(struct forward *forward, pool_fn fn);
 /* Quantises a row once for each format that these matrices read. */
 void forward_quantise(const struct forward *forward, const float *x, uint32_t width, uint32_t row,
 		      const struct matrix *const *matrices, uint32_t n_matrices);
-
-/* A fine input: row `row` of `n_rows` is quantised, then, n_rows further on, what that rounding
- * left out; the sum of both products is exact to 15 bits. The inputs of the last products (of the
- * FFN and of the model) have outliers: of the whole error of int8 they make nine tenths. Overwrites
- * x. An f32 row leaves nothing out. */
-void forward_quantise_fine(const struct forward *forward, float *x, uint32_t row, uint32_t n_rows,
-			   const struct matrix *matrix);
-/* How many rows a product with fine inputs has: an int8 row and its rest count as two. */
-uint32_t forward_fine_rows(const struct matrix *matrix, uint32_t n_rows);
 
 /* out [n_rows, n_out] = the quantised rows by the matrix; done by forward_multiply. */
 struct matmul forward_product(const struct forward *forward, const struct matrix *matrix,

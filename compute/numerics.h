@@ -5,6 +5,6 @@
 #ifndef COMPUTE_NUMERICS_H
 #define COMPUTE_NUMERICS_H
 
-#define NUMERICS_VERSION 1u
+#define NUMERICS_VERSION 2u
 
 #endif

@@ -32,83 +32,71 @@ FORCE_INLINE __m256i signed_products(const __m256i w[8], const uint8_t *x)
 	return sum;
 }
 
-/* 15 * 127 * 2 * 8 and 31 * 127 * 2 * 4 fit in 16 bits. */
-FORCE_INLINE __m256i products_32(uint32_t type, const __m256i w[8], const uint8_t *x)
+/* Products of a group of columns. */
+FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8_t *x)
 {
+	const int vectors = group_width(type) / 4, n = vectors_in_16_bits(type);
 	const __m256i ones = _mm256_set1_epi16(1);
 	if (type == TENSOR_Q8_0)
 		return signed_products(w, x);
-	if (type == TENSOR_Q4_0)
-		return _mm256_madd_epi16(narrow_sum(w, 8, x), ones);
-	return _mm256_add_epi32(_mm256_madd_epi16(narrow_sum(w, 4, x), ones),
-				_mm256_madd_epi16(narrow_sum(w + 4, 4, x + 16), ones));
+	__m256i sum = _mm256_madd_epi16(narrow_sum(w, n, x), ones);
+	UNROLL
+	for (int c = n; c < vectors; c += n)
+		sum = _mm256_add_epi32(sum,
+				       _mm256_madd_epi16(narrow_sum(w + c, n, x + 4 * c), ones));
+	return sum;
 }
 
 FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct inputs *in, int rows,
 			   uint32_t block, __m256 *sums)
 {
-	const float offset = type == TENSOR_Q4_0 ? 8.0f : type == TENSOR_Q5_0 ? 16.0f : 0.0f;
 	__m256i w[8];
 	const __m256 d = unpack_32(type, octet, w);
 	UNROLL
-	for (int r = 0; r < rows; r++) {
-		const uint8_t *x = input_row(in, r) + 32 * (size_t)block;
-		sums[r] = step_32(products_32(type, w, x), offset, d, in, r, block, sums[r]);
-	}
+	for (int r = 0; r < rows; r++)
+		sums[r] = step(type, group_products(type, w, input_row(in, r) + 32 * (size_t)block),
+			       d, d, in, r, block, sums[r]);
 }
 
 /* ---- 256-blocks ---- */
 
-/* 16 columns (Q6_K) or 32 (Q4_K, Q5_K) that share a scale. 63 * 127 * 2 * 2 fits in 16 bits. */
-FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8_t *x,
-				    __m256i scale)
-{
-	if (type == TENSOR_Q4_K)
-		return _mm256_madd_epi16(narrow_sum(w, 8, x), scale);
-	const int half = type == TENSOR_Q5_K ? 4 : 2;
-	return _mm256_add_epi32(_mm256_madd_epi16(narrow_sum(w, half, x), scale),
-				_mm256_madd_epi16(narrow_sum(w + half, half, x + 4 * half), scale));
-}
-
-/* 64 columns of a block. */
+/* The products of 64 columns, group after group as they come: [groups of the block][rows]. */
 FORCE_INLINE void part_256(uint32_t type, struct octet octet, const struct k_head *head, int part,
-			   const struct inputs *in, int rows, uint32_t block, __m256i *products)
+			   const struct inputs *in, int rows, uint32_t block,
+			   __m256i products[][ROWS_MAX])
 {
-	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 4 : 2;
+	const int width = group_width(type);
 	__m256i w[16];
 	unpack_64(type, octet, head, part, w);
 	UNROLL
-	for (int g = 0; g < groups; g++) {
+	for (int g = 0; g < 64 / width; g++) {
 		const int column = group_column(type, part, g);
-		const __m256i scale = scale_twice(type, head->scale, column / width);
 		UNROLL
-		for (int r = 0; r < rows; r++) {
-			const uint8_t *x = input_row(in, r) + 256 * (size_t)block + column;
-			products[r] = _mm256_add_epi32(
-				products[r], group_products(type, w + g * width / 4, x, scale));
-		}
+		for (int r = 0; r < rows; r++)
+			products[column / width][r] =
+				group_products(type, w + g * width / 4,
+					       input_row(in, r) + 256 * (size_t)block + column);
 	}
 }
 
 FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inputs *in, int rows,
 			    uint32_t block, __m256 *sums)
 {
+	const int groups = 256 / group_width(type);
 	struct k_head head;
-	__m256i products[ROWS_MAX], pairs[8];
+	__m256i products[16][ROWS_MAX];
 	unpack_head(type, octet, &head);
-	UNROLL
-	for (int r = 0; r < rows; r++)
-		products[r] = _mm256_setzero_si256();
 	part_256(type, octet, &head, 0, in, rows, block, products);
 	part_256(type, octet, &head, 1, in, rows, block, products);
 	part_256(type, octet, &head, 2, in, rows, block, products);
 	part_256(type, octet, &head, 3, in, rows, block, products);
-	make_pairs(type, &head, pairs);
 	UNROLL
-	for (int r = 0; r < rows; r++)
-		sums[r] =
-			step_256(type, products[r], pair_products(type, pairs, in, r, block),
-				 head.d, head.dmin, input_float(in, in->scales, r, block), sums[r]);
+	for (int g = 0; g < groups; g++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[r] = step(type, products[g][r], head.scale[g], head.min[g % 8], in, r,
+				       (uint32_t)groups * block + (uint32_t)g, sums[r]);
+	}
 }
 
 /* ---- rows of blocks ---- */

@@ -61,19 +61,12 @@ void kernels_prepare_thread(void)
 
 enum row_format row_format_of(uint32_t tensor_type)
 {
-	const struct format *format = format_of(tensor_type);
-	if (!format)
-		return ROW_F32;
-	return format->size == 32 ? ROW_I8X32 : ROW_I8X256;
+	return format_of(tensor_type) ? ROW_I8 : ROW_F32;
 }
 
 size_t row_bytes(enum row_format format, uint32_t n)
 {
-	if (format == ROW_F32)
-		return row_round((size_t)n * sizeof(float));
-	if (format == ROW_I8X256)
-		return row_wide_sum_offset(n) + row_round(n / 32 * sizeof(int16_t));
-	return row_sum_offset(format, n) + row_round(n / 32 * sizeof(float));
+	return format == ROW_F32 ? row_round((size_t)n * sizeof(float)) : row_end(n);
 }
 
 size_t weight_row_bytes(uint32_t tensor_type, uint32_t n)

@@ -18,10 +18,9 @@
 
 /* What a product reads its activations as. Rows of one format serve every weight type of it, so
  * that q, k and v (or gate and up) share one quantised row.
- *   ROW_F32     f32 as they are; for F32, F16 and BF16 weights
- *   ROW_I8X32   int8 with one f32 scale for 32 columns; for Q4_0, Q5_0, Q8_0
- *   ROW_I8X256  int8 with one f32 scale for 256 columns; for Q4_K, Q5_K, Q6_K */
-enum row_format { ROW_F32, ROW_I8X32, ROW_I8X256, ROW_FORMATS };
+ *   ROW_F32  f32 as they are; for F32, F16 and BF16 weights
+ *   ROW_I8   int8 with one f32 scale for 32 columns; for every other type */
+enum row_format { ROW_F32, ROW_I8, ROW_FORMATS };
 
 /* Row buffers start at a multiple of this many bytes; row_bytes is a multiple of it too. */
 #define ROW_ALIGN 64u

@@ -18,22 +18,28 @@ struct strip {
 	size_t row_stride;
 };
 
-/* The weights of one block times the integers of the activations, without the latter's scale. */
-static float block_value(const struct format *format, const struct block *block, const int8_t *x)
+/* A block of weights joins the sum of one activation row: one step for each group of columns that
+ * share a scale, one more where the format has minima. `row` and `column`: where the block begins.
+ */
+static float block_add(const struct format *format, const struct block *block, const uint8_t *row,
+		       uint32_t n_in, uint32_t column, float sum)
 {
-	int32_t products = 0, minima = 0;
+	const int8_t *x = (const int8_t *)row + column;
+	const float *scales = (const void *)(row + row_scale_offset(n_in));
 	for (uint32_t g = 0; g < format->size / format->group; g++) {
-		int32_t sum = 0, plain = 0;
+		const float scale = scales[(column + g * format->group) / ROW_BLOCK];
+		int32_t products = 0, plain = 0;
 		for (uint32_t c = g * format->group; c < (g + 1) * format->group; c++) {
-			sum += block->q[c] * x[c];
+			products += block->q[c] * x[c];
 			plain += x[c];
 		}
-		products += block->scale[g] * sum;
+		const float factor = block->d * (float)block->scale[g] * scale;
+		sum = __builtin_fmaf(factor, (float)products, sum);
 		if (format->minimum)
-			minima += block->min[g] * plain;
+			sum = __builtin_fmaf(-(block->dmin * (float)block->min[g]),
+					     scale * (float)plain, sum);
 	}
-	const float value = block->d * (float)products;
-	return format->minimum ? __builtin_fmaf(-block->dmin, (float)minima, value) : value;
+	return sum;
 }
 
 static void integer_block(const struct strip *strip, uint32_t index, float sums[ROWS_AT_ONCE])
@@ -41,12 +47,9 @@ static void integer_block(const struct strip *strip, uint32_t index, float sums[
 	const struct format *format = strip->format;
 	struct block block;
 	format->decode(strip->weights + (size_t)index * format->bytes, &block);
-	for (uint32_t r = 0; r < strip->n_rows; r++) {
-		const uint8_t *row = strip->rows + r * strip->row_stride;
-		const int8_t *x = (const int8_t *)row + (size_t)index * format->size;
-		const float *scales = (const void *)(row + row_scale_offset(strip->n_in));
-		sums[r] = __builtin_fmaf(scales[index], block_value(format, &block, x), sums[r]);
-	}
+	for (uint32_t r = 0; r < strip->n_rows; r++)
+		sums[r] = block_add(format, &block, strip->rows + r * strip->row_stride,
+				    strip->n_in, index * format->size, sums[r]);
 }
 
 static void float_block(const struct strip *strip, uint32_t index, float sums[ROWS_AT_ONCE])

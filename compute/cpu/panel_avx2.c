@@ -12,13 +12,15 @@
 #define STRIP 4
 /* 32-blocks in a panel. */
 #define PANEL_BLOCKS 8
+/* Most groups in a panel. */
+#define GROUPS 16
 
-/* 256 columns of eight weight rows. Unsigned bytes: w[i] has columns 4i to 4i + 3. Signed ones
- * (Q8_0) leave no room for sums in 16 bits and are held in 16 bits: w[i] has columns 2i, 2i + 1. */
+/* 256 columns of eight weight rows, or the few 32-blocks that are left of them. Unsigned bytes:
+ * w[i] has columns 4i to 4i + 3. Signed ones (Q8_0) leave no room for sums in 16 bits and are held
+ * in 16 bits: w[i] has columns 2i, 2i + 1. */
 struct panel {
 	__m256i w[128];
-	__m256i twice[16], pair[8]; /* 256-blocks: scales as the multiplication takes them */
-	__m256 d[PANEL_BLOCKS], dmin;
+	__m256 scale[GROUPS], min[GROUPS]; /* of each group of columns */
 };
 
 #define PANEL_STEP (sizeof(struct panel) / sizeof(__m256i))
@@ -50,7 +52,7 @@ FORCE_INLINE void fill_64(uint32_t type, struct octet octet, const struct k_head
 
 FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *panel)
 {
-	const int groups = type == TENSOR_Q6_K ? 16 : 8;
+	const int groups = 256 / group_width(type);
 	struct k_head head;
 	unpack_head(type, octet, &head);
 	fill_64(type, octet, &head, 0, panel);
@@ -58,12 +60,11 @@ FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *pane
 	fill_64(type, octet, &head, 2, panel);
 	fill_64(type, octet, &head, 3, panel);
 	UNROLL
-	for (int j = 0; j < groups; j++)
-		panel->twice[j] = scale_twice(type, head.scale, j);
-	make_pairs(type, &head, panel->pair);
-	panel->d[0] = head.d;
-	if (type != TENSOR_Q6_K)
-		panel->dmin = head.dmin;
+	for (int g = 0; g < groups; g++) {
+		panel->scale[g] = head.scale[g];
+		if (has_minima(type))
+			panel->min[g] = head.min[g];
+	}
 }
 
 FORCE_INLINE void fill_32(uint32_t type, struct octet octet, uint32_t n, struct panel *panel)
@@ -71,7 +72,7 @@ FORCE_INLINE void fill_32(uint32_t type, struct octet octet, uint32_t n, struct 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct octet at = { octet.bytes + i * block_bytes(type), octet.stride };
 		__m256i w[8];
-		panel->d[i] = unpack_32(type, at, w);
+		panel->scale[i] = unpack_32(type, at, w);
 		UNROLL
 		for (int c = 0; c < 8; c++) {
 			if (is_wide(type))
@@ -161,106 +162,59 @@ FORCE_INLINE void add_wide(struct tile *tile, const __m256i *w, int n, int panel
 	}
 }
 
-/* Adds narrow sums, each times its output's factor. */
-FORCE_INLINE void add_widened(struct tile *tile, const struct tile *narrow, const __m256i *factor,
-			      size_t factor_step, int panels, int rows)
+/* Adds narrow sums. */
+FORCE_INLINE void add_widened(struct tile *tile, const struct tile *narrow, int panels, int rows)
 {
+	const __m256i ones = _mm256_set1_epi16(1);
 	UNROLL
 	for (int p = 0; p < panels; p++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			tile->v[p][r] = _mm256_add_epi32(
-				tile->v[p][r], _mm256_madd_epi16(narrow->v[p][r],
-								 factor[(size_t)p * factor_step]));
+			tile->v[p][r] = _mm256_add_epi32(tile->v[p][r],
+							 _mm256_madd_epi16(narrow->v[p][r], ones));
 	}
 }
 
-/* `vectors` of columns that share a factor. What fits in 16 bits: 15 * 127 * 2 * 8 (Q4_0, Q4_K),
- * 31 * 127 * 2 * 4 (Q5_0, Q5_K), 63 * 127 * 2 * 2 (Q6_K). */
-FORCE_INLINE void add_group(uint32_t type, struct tile *tile, const __m256i *w, int vectors,
-			    int panels, const uint8_t *x, size_t stride, int rows,
-			    const __m256i *factor, size_t factor_step)
+/* The products of one group of columns; `x`: its columns of the first row, in 16 bits if wide. */
+FORCE_INLINE void tile_group(uint32_t type, struct tile *tile, const __m256i *w, int panels,
+			     const uint8_t *x, size_t stride, int rows)
 {
-	const int n = type == TENSOR_Q5_K || type == TENSOR_Q5_0 ? 4 : type == TENSOR_Q6_K ? 2 : 8;
+	const int vectors = group_width(type) / 4, n = vectors_in_16_bits(type);
+	tile_clear(tile, panels, rows);
+	if (is_wide(type)) {
+		add_wide(tile, w, 2 * vectors, panels, x, stride, rows);
+		return;
+	}
 	UNROLL
 	for (int c = 0; c < vectors; c += n) {
 		struct tile narrow;
 		tile_clear(&narrow, panels, rows);
 		add_narrow(&narrow, w + c, n, panels, x + 4 * c, stride, rows);
-		add_widened(tile, &narrow, factor, factor_step, panels, rows);
+		add_widened(tile, &narrow, panels, rows);
 	}
 }
 
-FORCE_INLINE void tile_256(uint32_t type, const struct panel *panels, int n_panels,
-			   const struct inputs *in, int rows, uint32_t block,
-			   __m256 (*sums)[ROWS_AT_ONCE])
-{
-	const int width = group_width(type), groups = type == TENSOR_Q6_K ? 16 : 8;
-	struct tile tile;
-	tile_clear(&tile, n_panels, rows);
-	for (int g = 0; g < groups; g++)
-		add_group(type, &tile, panels->w + g * (width / 4), width / 4, n_panels,
-			  in->rows + 256 * (size_t)block + g * width, in->stride, rows,
-			  panels->twice + g, PANEL_STEP);
-	UNROLL
-	for (int p = 0; p < n_panels; p++) {
-		UNROLL
-		for (int r = 0; r < rows; r++)
-			sums[p][r] = step_256(type, tile.v[p][r],
-					      pair_products(type, panels[p].pair, in, r, block),
-					      panels[p].d[0], panels[p].dmin,
-					      input_float(in, in->scales, r, block), sums[p][r]);
-	}
-}
-
-/* Block i of a panel of Q4_0 or Q5_0. */
-FORCE_INLINE void tile_32(uint32_t type, const struct panel *panels, int n_panels,
-			  const struct inputs *in, int rows, uint32_t block, uint32_t i,
-			  __m256 (*sums)[ROWS_AT_ONCE])
-{
-	const __m256i ones = _mm256_set1_epi16(1);
-	struct tile tile;
-	tile_clear(&tile, n_panels, rows);
-	add_group(type, &tile, panels->w + 8 * i, 8, n_panels, in->rows + 32 * (size_t)(block + i),
-		  in->stride, rows, &ones, 0);
-	UNROLL
-	for (int p = 0; p < n_panels; p++) {
-		UNROLL
-		for (int r = 0; r < rows; r++)
-			sums[p][r] = step_32(tile.v[p][r], type == TENSOR_Q4_0 ? 8.0f : 16.0f,
-					     panels[p].d[i], in, r, block + i, sums[p][r]);
-	}
-}
-
-/* Block i of a panel of Q8_0; `x` has the panel's columns. */
-FORCE_INLINE void tile_wide(const struct panel *panels, int n_panels, const struct inputs *in,
-			    const struct wide_rows *x, int rows, uint32_t block, uint32_t i,
-			    __m256 (*sums)[ROWS_AT_ONCE])
-{
-	struct tile tile;
-	tile_clear(&tile, n_panels, rows);
-	add_wide(&tile, panels->w + 16 * i, 16, n_panels, (const uint8_t *)&x->x[0][32 * i],
-		 sizeof(x->x[0]), rows);
-	UNROLL
-	for (int p = 0; p < n_panels; p++) {
-		UNROLL
-		for (int r = 0; r < rows; r++)
-			sums[p][r] = step_32(tile.v[p][r], 0.0f, panels[p].d[i], in, r, block + i,
-					     sums[p][r]);
-	}
-}
-
+/* `n` groups of some panels times some rows; `first`: the first group, counted from the row's
+ * beginning; `x`: the panel's columns in 16 bits, for wide weights. */
 FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_panels,
 			   const struct inputs *in, const struct wide_rows *x, int rows,
-			   uint32_t block, uint32_t n, __m256 (*sums)[ROWS_AT_ONCE])
+			   uint32_t first, uint32_t n, __m256 (*sums)[ROWS_AT_ONCE])
 {
-	if (is_k(type))
-		tile_256(type, panels, n_panels, in, rows, block, sums);
-	for (uint32_t i = 0; !is_k(type) && i < n; i++) {
-		if (is_wide(type))
-			tile_wide(panels, n_panels, in, x, rows, block, i, sums);
-		else
-			tile_32(type, panels, n_panels, in, rows, block, i, sums);
+	const int width = group_width(type);
+	for (uint32_t g = 0; g < n; g++) {
+		const uint8_t *bytes = is_wide(type)
+					       ? (const uint8_t *)&x->x[0][(uint32_t)width * g]
+					       : in->rows + (size_t)width * (first + g);
+		struct tile tile;
+		tile_group(type, &tile, panels->w + g * (uint32_t)(width / (is_wide(type) ? 2 : 4)),
+			   n_panels, bytes, is_wide(type) ? sizeof(x->x[0]) : in->stride, rows);
+		UNROLL
+		for (int p = 0; p < n_panels; p++) {
+			UNROLL
+			for (int r = 0; r < rows; r++)
+				sums[p][r] = step(type, tile.v[p][r], panels[p].scale[g],
+						  panels[p].min[g], in, r, first + g, sums[p][r]);
+		}
 	}
 }
 
@@ -270,14 +224,17 @@ FORCE_INLINE void strip_rows(uint32_t type, const struct panel *panels, uint32_t
 			     const struct inputs *in, int rows, uint32_t block, uint32_t n,
 			     __m256 (*sums)[ROWS_AT_ONCE])
 {
+	const uint32_t groups = is_k(type) ? 256 / (uint32_t)group_width(type) : 1;
+	const uint32_t first = groups * block;
 	struct wide_rows wide;
 	uint32_t p = 0;
+	n *= groups;
 	if (is_wide(type))
-		widen_rows(in, rows, 32 * block, 32 * n, &wide);
+		widen_rows(in, rows, 32 * first, 32 * n, &wide);
 	for (; p + TILE_PANELS <= n_panels; p += TILE_PANELS)
-		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, block, n, sums + p);
+		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, first, n, sums + p);
 	if (p < n_panels)
-		tile_run(type, panels + p, 1, in, &wide, rows, block, n, sums + p);
+		tile_run(type, panels + p, 1, in, &wide, rows, first, n, sums + p);
 }
 
 /* ---- strips ---- */
@@ -386,7 +343,7 @@ void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t e
 	struct strip strip;
 	strip.in = inputs_of(product);
 	strip.octet.stride = weight_row_bytes(product->type, product->n_in);
-	strip.n_blocks = product->n_in / row_block(row_format_of(product->type));
+	strip.n_blocks = product->n_in / (is_k(product->type) ? 256 : 32);
 	for (uint32_t o = first; o < end; o += STRIP * AVX2_LANES) {
 		const uint32_t panels = (end - o) / AVX2_LANES;
 		strip.octet.bytes = product->weights + o * strip.octet.stride;

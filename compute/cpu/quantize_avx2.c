@@ -36,14 +36,14 @@ static __m256i round_32(const float *x, __m256 inverse)
 }
 
 /* Sums of both halves of 32 values. */
-static void sum_halves(__m256i q, int16_t sums[2])
+static void sum_halves(__m256i q, int32_t sums[2])
 {
 	const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), q);
 	__m256i v = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 	v = _mm256_add_epi32(v, _mm256_shuffle_epi32(v, 0x4e));
 	v = _mm256_add_epi32(v, _mm256_shuffle_epi32(v, 0xb1));
-	sums[0] = (int16_t)_mm256_extract_epi32(v, 0);
-	sums[1] = (int16_t)_mm256_extract_epi32(v, 4);
+	sums[0] = _mm256_extract_epi32(v, 0);
+	sums[1] = _mm256_extract_epi32(v, 4);
 }
 
 /* Gives the scale; the cases of the reference. */
@@ -70,20 +70,14 @@ void avx2_quantize_row(enum row_format format, const float *x, uint32_t n, void 
 	}
 	uint8_t *bytes = row;
 	float *scales = (void *)(bytes + row_scale_offset(n));
-	float *floats = (void *)(bytes + row_sum_offset(format, n));
-	int16_t *narrow = (void *)floats, *wide = (void *)(bytes + row_wide_sum_offset(n));
-	const uint32_t block = row_block(format);
-	for (uint32_t i = 0; i < n; i += block)
-		scales[i / block] = quantize_block(x + i, block, (int8_t *)bytes + i);
-	for (uint32_t i = 0; i < n; i += 32) {
-		int16_t halves[2];
-		sum_halves(_mm256_loadu_si256((const void *)(bytes + i)), halves);
-		const int16_t sum = (int16_t)(halves[0] + halves[1]);
-		if (format == ROW_I8X32) {
-			floats[i / 32] = (float)sum;
-			continue;
-		}
-		memcpy(narrow + i / 16, halves, sizeof(halves));
-		wide[i / 32] = sum;
+	float *weighted = (void *)(bytes + row_weighted_offset(n));
+	int32_t *sums = (void *)(bytes + row_sum_offset(n));
+	int32_t *narrow = (void *)(bytes + row_narrow_offset(n));
+	for (uint32_t i = 0; i < n / ROW_BLOCK; i++) {
+		int8_t *q = (int8_t *)bytes + i * ROW_BLOCK;
+		scales[i] = quantize_block(x + i * ROW_BLOCK, ROW_BLOCK, q);
+		sum_halves(_mm256_loadu_si256((const void *)q), narrow + 2 * i);
+		sums[i] = narrow[2 * i] + narrow[2 * i + 1];
+		weighted[i] = scales[i] * (float)sums[i];
 	}
 }

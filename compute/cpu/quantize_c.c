@@ -40,25 +40,12 @@ static float quantize_block(const float *x, uint32_t n, int8_t *q)
 	return largest / 127.0f;
 }
 
-static int sum_of(const int8_t *q, uint32_t n)
+static int32_t sum_of(const int8_t *q, uint32_t n)
 {
-	int sum = 0;
+	int32_t sum = 0;
 	for (uint32_t i = 0; i < n; i++)
 		sum += q[i];
 	return sum;
-}
-
-static void write_sums(enum row_format format, uint32_t n, uint8_t *row)
-{
-	const int8_t *q = (const int8_t *)row;
-	float *floats = (void *)(row + row_sum_offset(format, n));
-	int16_t *narrow = (void *)floats, *wide = (void *)(row + row_wide_sum_offset(n));
-	for (uint32_t i = 0; format == ROW_I8X32 && i < n / 32; i++)
-		floats[i] = (float)sum_of(q + 32 * i, 32);
-	for (uint32_t i = 0; format == ROW_I8X256 && i < n / 16; i++)
-		narrow[i] = (int16_t)sum_of(q + 16 * i, 16);
-	for (uint32_t i = 0; format == ROW_I8X256 && i < n / 32; i++)
-		wide[i] = (int16_t)sum_of(q + 32 * i, 32);
 }
 
 void c_quantize_row(enum row_format format, const float *x, uint32_t n, void *row)
@@ -70,10 +57,17 @@ void c_quantize_row(enum row_format format, const float *x, uint32_t n, void *ro
 	}
 	int8_t *q = (int8_t *)bytes;
 	float *scales = (void *)(bytes + row_scale_offset(n));
-	const uint32_t block = row_block(format);
-	for (uint32_t i = 0; i < n; i += block)
-		scales[i / block] = quantize_block(x + i, block, q + i);
-	write_sums(format, n, bytes);
+	float *weighted = (void *)(bytes + row_weighted_offset(n));
+	int32_t *sums = (void *)(bytes + row_sum_offset(n));
+	int32_t *narrow = (void *)(bytes + row_narrow_offset(n));
+	for (uint32_t i = 0; i < n / ROW_BLOCK; i++) {
+		int8_t *block = q + i * ROW_BLOCK;
+		scales[i] = quantize_block(x + i * ROW_BLOCK, ROW_BLOCK, block);
+		narrow[2 * i] = sum_of(block, 16);
+		narrow[2 * i + 1] = sum_of(block + 16, 16);
+		sums[i] = narrow[2 * i] + narrow[2 * i + 1];
+		weighted[i] = scales[i] * (float)sums[i];
+	}
 }
 
 static void dequantize_block(const struct format *format, const struct block *block, float *out)

@@ -1,5 +1,5 @@
-/* steps_avx2.h: what both ways of multiplying quantised weights share: where activations lie, the
- * step of a block. */
+/* steps_avx2.h: what both ways of multiplying quantised weights share: how a format is cut into
+ * groups, where activations lie, the step of a group. */
 #ifndef COMPUTE_CPU_STEPS_AVX2_H
 #define COMPUTE_CPU_STEPS_AVX2_H
 
@@ -8,24 +8,7 @@
 #include "compute/cpu/segments.h"
 #include "compute/cpu/unpack_avx2.h"
 
-/* Some rows of activations. */
-struct inputs {
-	const uint8_t *rows;
-	size_t stride;                  /* bytes */
-	size_t scales, sums, wide_sums; /* offsets in a row: see rows.h */
-};
-
-static inline struct inputs inputs_of(const struct matmul *product)
-{
-	const enum row_format format = row_format_of(product->type);
-	return (struct inputs){
-		.rows = product->rows,
-		.stride = row_bytes(format, product->n_in),
-		.scales = row_scale_offset(product->n_in),
-		.sums = row_sum_offset(format, product->n_in),
-		.wide_sums = row_wide_sum_offset(product->n_in),
-	};
-}
+/* ---- formats, as constants of the compiler ---- */
 
 FORCE_INLINE bool is_k(uint32_t type)
 {
@@ -51,10 +34,28 @@ FORCE_INLINE uint32_t block_bytes(uint32_t type)
 	}
 }
 
-/* Columns of a 256-block that share a scale. */
+/* Columns that share a scale. */
 FORCE_INLINE int group_width(uint32_t type)
 {
 	return type == TENSOR_Q6_K ? 16 : 32;
+}
+
+FORCE_INLINE bool has_minima(uint32_t type)
+{
+	return type == TENSOR_Q4_K || type == TENSOR_Q5_K;
+}
+
+/* Unsigned weights are 2^shift too large; 0: they are not. */
+FORCE_INLINE int weight_shift(uint32_t type)
+{
+	return type == TENSOR_Q4_0 ? 3 : type == TENSOR_Q5_0 ? 4 : type == TENSOR_Q6_K ? 5 : 0;
+}
+
+/* Vectors of products that fit in 16 bits together: 15 * 127 * 2 * 8, 31 * 127 * 2 * 4,
+ * 63 * 127 * 2 * 2. */
+FORCE_INLINE int vectors_in_16_bits(uint32_t type)
+{
+	return type == TENSOR_Q5_K || type == TENSOR_Q5_0 ? 4 : type == TENSOR_Q6_K ? 2 : 8;
 }
 
 /* First column of the `part`th set of 64 as unpack_64 gives them, and of its group `g`. */
@@ -75,6 +76,25 @@ FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_he
 
 /* ---- activations ---- */
 
+/* Some rows of activations. */
+struct inputs {
+	const uint8_t *rows;
+	size_t stride;                         /* bytes */
+	size_t scales, weighted, sums, narrow; /* offsets in a row: see rows.h */
+};
+
+static inline struct inputs inputs_of(const struct matmul *product)
+{
+	return (struct inputs){
+		.rows = product->rows,
+		.stride = row_bytes(ROW_I8, product->n_in),
+		.scales = row_scale_offset(product->n_in),
+		.weighted = row_weighted_offset(product->n_in),
+		.sums = row_sum_offset(product->n_in),
+		.narrow = row_narrow_offset(product->n_in),
+	};
+}
+
 FORCE_INLINE __m256i repeat_32(const void *bytes)
 {
 	int32_t value;
@@ -87,60 +107,36 @@ FORCE_INLINE const uint8_t *input_row(const struct inputs *in, int row)
 	return in->rows + (size_t)row * in->stride;
 }
 
-FORCE_INLINE __m256 input_float(const struct inputs *in, size_t part, int row, uint32_t block)
+/* Number `index` of a part of a row. */
+FORCE_INLINE __m256 input_float(const struct inputs *in, size_t part, int row, uint32_t index)
 {
 	const float *floats = (const void *)(input_row(in, row) + part);
-	return _mm256_set1_ps(floats[block]);
+	return _mm256_broadcast_ss(floats + index);
 }
 
-/* ---- steps ---- */
-
-/* A 32-block: `products` of unsigned weights, each of which is `offset` too large. All integers
- * here are below 2^24, so that floats hold them exactly. */
-FORCE_INLINE __m256 step_32(__m256i products, float offset, __m256 d, const struct inputs *in,
-			    int row, uint32_t block, __m256 sum)
+FORCE_INLINE __m256i input_int(const struct inputs *in, size_t part, int row, uint32_t index)
 {
-	__m256 value = _mm256_cvtepi32_ps(products);
-	if (offset != 0.0f)
-		value = _mm256_fnmadd_ps(_mm256_set1_ps(offset),
-					 input_float(in, in->sums, row, block), value);
-	return _mm256_fmadd_ps(input_float(in, in->scales, row, block), _mm256_mul_ps(d, value),
-			       sum);
+	return repeat_32(input_row(in, row) + part + 4 * (size_t)index);
 }
 
-/* Pairs of minima (Q4_K, Q5_K) or of scales (Q6_K), for pair_products. */
-FORCE_INLINE void make_pairs(uint32_t type, const struct k_head *head, __m256i pairs[8])
-{
-	const int n = type == TENSOR_Q6_K ? 8 : 4;
-	UNROLL
-	for (int p = 0; p < n; p++)
-		pairs[p] = scale_pair(type, type == TENSOR_Q6_K ? head->scale : head->min, 2 * p);
-}
+/* ---- the step ---- */
 
-/* The pairs times the sums of the activations that they belong to. */
-FORCE_INLINE __m256i pair_products(uint32_t type, const __m256i *pairs, const struct inputs *in,
-				   int row, uint32_t block)
+/* Group `group` of a row, counted from the row's beginning, joins the sum. `products` are those of
+ * unsigned weights. */
+FORCE_INLINE __m256 step(uint32_t type, __m256i products, __m256 scale, __m256 min,
+			 const struct inputs *in, int row, uint32_t group, __m256 sum)
 {
-	const int n = type == TENSOR_Q6_K ? 8 : 4;
-	const size_t part = type == TENSOR_Q6_K ? in->sums : in->wide_sums;
-	const uint8_t *sums = input_row(in, row) + part + 4 * (size_t)n * block;
-	__m256i sum = _mm256_madd_epi16(pairs[0], repeat_32(sums));
-	UNROLL
-	for (int p = 1; p < n; p++)
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs[p], repeat_32(sums + 4 * p)));
+	const bool narrow = group_width(type) == 16;
+	const uint32_t block = narrow ? group / 2 : group;
+	if (weight_shift(type)) {
+		const __m256i plain = input_int(in, narrow ? in->narrow : in->sums, row, group);
+		products = _mm256_sub_epi32(products, _mm256_slli_epi32(plain, weight_shift(type)));
+	}
+	const __m256 factor = _mm256_mul_ps(scale, input_float(in, in->scales, row, block));
+	sum = _mm256_fmadd_ps(factor, _mm256_cvtepi32_ps(products), sum);
+	if (has_minima(type))
+		sum = _mm256_fnmadd_ps(min, input_float(in, in->weighted, row, block), sum);
 	return sum;
-}
-
-/* A 256-block. Weights of Q6_K are 32 too large. */
-FORCE_INLINE __m256 step_256(uint32_t type, __m256i products, __m256i pairs, __m256 d, __m256 dmin,
-			     __m256 scale, __m256 sum)
-{
-	if (type == TENSOR_Q6_K)
-		products = _mm256_sub_epi32(products, _mm256_slli_epi32(pairs, 5));
-	__m256 value = _mm256_mul_ps(d, _mm256_cvtepi32_ps(products));
-	if (type != TENSOR_Q6_K)
-		value = _mm256_fnmadd_ps(dmin, _mm256_cvtepi32_ps(pairs), value);
-	return _mm256_fmadd_ps(scale, value, sum);
 }
 
 #endif

@@ -25,13 +25,11 @@ struct octet {
 	size_t stride;
 };
 
-/* What the columns of a 256-block share. Scale j of a row is byte j % 4 of its lane in vector
- * j / 4. */
+/* What the columns of a 256-block share, for each group of columns: lane r has that of row r. */
 struct k_head {
-	__m256 d, dmin;
-	__m256i scale[4];
-	__m256i min[2];
-	__m256i high[8]; /* Q5_K: fifth bits; bit g of a byte belongs to columns 32g on */
+	__m256 scale[16]; /* d * scale */
+	__m256 min[8];    /* dmin * min */
+	__m256i high[8];  /* Q5_K: fifth bits; bit g of a byte belongs to columns 32g on */
 };
 
 FORCE_INLINE __m128i load_128(const uint8_t *bytes)
@@ -151,6 +149,17 @@ FORCE_INLINE __m256 unpack_32(uint32_t type, struct octet octet, __m256i w[8])
 
 /* ---- 256-blocks ---- */
 
+/* Byte j of each lane, unsigned. */
+FORCE_INLINE __m256 byte_float(__m256i v, int j)
+{
+	return _mm256_cvtepi32_ps(pick(v, j, -1, -1, -1));
+}
+
+FORCE_INLINE __m256 signed_byte_float(__m256i v, int j)
+{
+	return _mm256_cvtepi32_ps(_mm256_srai_epi32(pick(v, -1, -1, -1, j), 24));
+}
+
 /* Q4_K, Q5_K: d, dmin and twelve bytes of scales. */
 FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
 {
@@ -158,14 +167,22 @@ FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
 	const __m256i top = _mm256_set1_epi8(0x30);
 	__m256i v[4];
 	turn_16(octet, 0, v);
-	head->d = low_halves(v[0]);
-	head->dmin = low_halves(_mm256_srli_epi32(v[0], 16));
-	head->scale[0] = _mm256_and_si256(v[1], six);
-	head->min[0] = _mm256_and_si256(v[2], six);
-	head->scale[1] = _mm256_or_si256(_mm256_and_si256(v[3], four),
-					 _mm256_and_si256(_mm256_srli_epi16(v[1], 2), top));
-	head->min[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
-				       _mm256_and_si256(_mm256_srli_epi16(v[2], 2), top));
+	const __m256 d = low_halves(v[0]), dmin = low_halves(_mm256_srli_epi32(v[0], 16));
+	const __m256i scale[2] = {
+		_mm256_and_si256(v[1], six),
+		_mm256_or_si256(_mm256_and_si256(v[3], four),
+				_mm256_and_si256(_mm256_srli_epi16(v[1], 2), top)),
+	};
+	const __m256i min[2] = {
+		_mm256_and_si256(v[2], six),
+		_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
+				_mm256_and_si256(_mm256_srli_epi16(v[2], 2), top)),
+	};
+	UNROLL
+	for (int j = 0; j < 8; j++) {
+		head->scale[j] = _mm256_mul_ps(d, byte_float(scale[j / 4], j % 4));
+		head->min[j] = _mm256_mul_ps(dmin, byte_float(min[j / 4], j % 4));
+	}
 }
 
 FORCE_INLINE __m256 load_halves(struct octet octet, size_t offset)
@@ -178,31 +195,24 @@ FORCE_INLINE __m256 load_halves(struct octet octet, size_t offset)
 					      (short)d[4], (short)d[5], (short)d[6], (short)d[7]));
 }
 
+FORCE_INLINE void unpack_head_6(struct octet octet, struct k_head *head)
+{
+	const __m256 d = load_halves(octet, 208);
+	__m256i v[4];
+	turn_16(octet, 192, v);
+	UNROLL
+	for (int j = 0; j < 16; j++)
+		head->scale[j] = _mm256_mul_ps(d, signed_byte_float(v[j / 4], j % 4));
+}
+
 FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *head)
 {
-	if (type == TENSOR_Q6_K) {
-		turn_16(octet, 192, head->scale);
-		head->d = load_halves(octet, 208);
-	} else {
+	if (type == TENSOR_Q6_K)
+		unpack_head_6(octet, head);
+	else
 		unpack_head_45(octet, head);
-		if (type == TENSOR_Q5_K)
-			turn_32(octet, 16, head->high);
-	}
-}
-
-/* Scale j twice in each lane, as int16; scales j and j + 1 in each lane. */
-FORCE_INLINE __m256i scale_twice(uint32_t type, const __m256i *scale, int j)
-{
-	const __m256i v = scale[j / 4];
-	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4), 8)
-				   : pick(v, j % 4, -1, j % 4, -1);
-}
-
-FORCE_INLINE __m256i scale_pair(uint32_t type, const __m256i *scale, int j)
-{
-	const __m256i v = scale[j / 4];
-	return type == TENSOR_Q6_K ? _mm256_srai_epi16(pick(v, -1, j % 4, -1, j % 4 + 1), 8)
-				   : pick(v, j % 4, -1, j % 4 + 1, -1);
+	if (type == TENSOR_Q5_K)
+		turn_32(octet, 16, head->high);
 }
 
 /* Bit `bit` of each byte, moved to bit 4. */

@@ -4,6 +4,7 @@
 #include "sample.h"
 
 #include "compute/cpu/c.h"
+#include "compute/cpu/formats.h"
 #include "compute/cpu/matmul.h"
 #include "compute/cpu/rows.h"
 
@@ -130,7 +131,7 @@ static void compare_shapes(enum sample_kind kind)
 		for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 			compare(&state, type, shapes[i], kind);
 		for (size_t i = 0; i < sizeof(narrow_shapes) / sizeof(shapes[0]); i++)
-			if (format != ROW_I8X256)
+			if (format == ROW_F32 || format_of(type)->size == 32)
 				compare(&state, type, narrow_shapes[i], kind);
 		for (size_t i = 0; i < sizeof(ragged_shapes) / sizeof(shapes[0]); i++)
 			if (format == ROW_F32)
@@ -261,7 +262,7 @@ static double activation(const struct matmul *product, uint32_t row, uint32_t co
 	if (format == ROW_F32)
 		return ((const float *)(const void *)bytes)[column];
 	const float *scales = (const void *)(bytes + row_scale_offset(product->n_in));
-	return (double)((const int8_t *)bytes)[column] * (double)scales[column / row_block(format)];
+	return (double)((const int8_t *)bytes)[column] * (double)scales[column / ROW_BLOCK];
 }
 
 static void c_agrees_with_float64(void **unused)
