@@ -388,13 +388,10 @@ static void carry_out(struct deployment *deployment, const struct commit_action 
 /* Actions may bring about further events (persisted at once): each step works on a copy. */
 static void step_commit(struct deployment *deployment, const struct commit_event *event)
 {
-	struct commit_actions *actions = malloc(sizeof(*actions));
-	if (!actions)
-		abort();
-	commit_step(deployment->commit, event, clock_ms(), actions);
-	for (uint32_t i = 0; i < actions->n; i++)
-		carry_out(deployment, &actions->items[i], actions);
-	free(actions);
+	struct commit_actions actions; /* some kilobytes, and never more than three deep */
+	commit_step(deployment->commit, event, clock_ms(), &actions);
+	for (uint32_t i = 0; i < actions.n; i++)
+		carry_out(deployment, &actions.items[i], &actions);
 	const struct plan *known = commit_known(deployment->commit);
 	if (known && (!deployment->has_plan ||
 		      epoch_compare(&known->epoch, &deployment->plan.epoch) > 0))

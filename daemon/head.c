@@ -22,6 +22,7 @@ struct head_request {
 	uint32_t flights_out;
 	uint32_t kv_reserved; /* positions */
 	bool ended;           /* its end was told; the sequence is being dropped */
+	enum request_end how;
 	bool drop_sent;
 	int64_t started_us, first_us, last_us;
 	uint64_t flights, bytes_before;
@@ -151,15 +152,28 @@ static void tell_refused(struct head *head, const struct message_request *settin
 	news_end(ring_news(head->ring), &end);
 }
 
-static void tell_tokens(struct head *head, const struct head_request *request, uint32_t n)
+static void tell_tokens(struct head *head, const struct head_request *request, uint32_t first,
+			uint32_t n)
 {
 	struct message_tokens tokens = { .id = request->settings.id };
 	tokens.prompt_done = request->sent < request->n_prompt ? request->sent : request->n_prompt;
-	tokens.first_position = request->n_tokens - n;
+	tokens.first_position = first;
 	tokens.n_tokens = n;
 	for (uint32_t i = 0; i < n; i++)
-		tokens.tokens[i] = request->tokens[request->n_tokens - n + i];
+		tokens.tokens[i] = request->tokens[first + i];
 	news_tokens(ring_news(head->ring), &tokens);
+}
+
+/* The owner missed something: all that was said so far. */
+static void tell_again(struct head *head, struct head_request *request)
+{
+	const uint32_t most = sizeof(((struct message_tokens *)NULL)->tokens) / sizeof(uint32_t);
+	tell_tokens(head, request, request->n_tokens, 0);
+	for (uint32_t at = request->n_prompt; at < request->n_tokens; at += most)
+		tell_tokens(head, request, at,
+			    request->n_tokens - at < most ? request->n_tokens - at : most);
+	if (request->ended)
+		tell_end(head, request, request->how, NULL, NULL);
 }
 
 /* ---- admission ---- */
@@ -168,6 +182,19 @@ static uint32_t positions_needed(const struct message_request *request)
 {
 	const uint32_t positions = request->n_tokens + request->max_tokens;
 	return (positions + KV_PAGE - 1) / KV_PAGE * KV_PAGE;
+}
+
+static bool is_of(const struct head_request *request, const struct device_id *owner)
+{
+	return device_id_equal(&request->settings.id.owner, owner);
+}
+
+static uint32_t count_of(const struct list *requests, const struct device_id *owner)
+{
+	uint32_t n = 0;
+	LIST_EACH(at, requests)
+		n += is_of(LIST_ITEM(at, struct head_request, entry), owner);
+	return n;
 }
 
 /* Cuts max_tokens to the context; refuses what can never run. */
@@ -191,7 +218,13 @@ static int admit(const struct head *head, struct message_request *request, struc
 			return fail_set(fail, FAIL_INVALID,
 					"token id %u at place %u is outside the vocabulary of %u",
 					request->tokens[i], i, head->n_vocab);
-	if (head->n_waiting >= SESSION_QUEUE_MAX)
+	const uint32_t own = count_of(&head->waiting, &request->id.owner);
+	if (own >= SESSION_QUEUE_MAX)
+		return fail_set(fail, FAIL_BUSY,
+				"%u requests run and %u wait already of the device that asks; try "
+				"again later",
+				head->n_running, own);
+	if (head->n_waiting >= RING_REQUESTS_MAX)
 		return fail_set(fail, FAIL_BUSY,
 				"%u requests run and %u wait already; try again later",
 				head->n_running, head->n_waiting);
@@ -234,12 +267,27 @@ static void start(struct head *head, struct head_request *request)
 	request->bytes_before = ring_bytes_sent(head->ring);
 }
 
-/* First come, first served: a long request at the front is not overtaken for ever. */
+/* The oldest of the owner with the fewest running. Of one owner's they run as they came: a long one
+ * at the front is not overtaken for ever. */
+static struct head_request *next_waiting(const struct head *head)
+{
+	struct head_request *best = NULL;
+	uint32_t best_running = UINT32_MAX;
+	LIST_EACH(at, &head->waiting) {
+		struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		const uint32_t running = count_of(&head->running, &request->settings.id.owner);
+		if (running < best_running) {
+			best = request;
+			best_running = running;
+		}
+	}
+	return best;
+}
+
 static void start_waiting(struct head *head)
 {
-	while (!list_empty(&head->waiting)) {
-		struct head_request *request =
-			LIST_ITEM(head->waiting.next, struct head_request, entry);
+	struct head_request *request;
+	while ((request = next_waiting(head))) {
 		const uint32_t limit = ring_plan(head->ring)->kv_positions;
 		const uint32_t needed = positions_needed(&request->settings);
 		/* one that is larger than everything runs alone */
@@ -398,6 +446,7 @@ static void end_request(struct head *head, struct head_request *request, enum re
 	if (request->ended)
 		return;
 	request->ended = true;
+	request->how = how;
 	tell_end(head, request, how, NULL, NULL);
 }
 
@@ -434,7 +483,7 @@ static void take_token(struct head *head, struct head_request *request, uint32_t
 	const bool full = request->n_tokens - request->n_prompt == request->settings.max_tokens;
 	if (!full)
 		pump(head); /* the next flight leaves before anybody is told */
-	tell_tokens(head, request, 1);
+	tell_tokens(head, request, request->n_tokens - 1, 1);
 	if (full)
 		end_request(head, request, REQUEST_END_LENGTH);
 }
@@ -536,7 +585,7 @@ bool head_returned(struct head *head, struct hop *hop)
 		return true;
 	}
 	if (n > 0 && !request->ended && !head->failed)
-		tell_tokens(head, request, 0); /* the prompt's progress */
+		tell_tokens(head, request, request->n_tokens, 0); /* the prompt's progress */
 	flight_over(head, hop);
 	pump(head);
 	return true;
@@ -560,10 +609,27 @@ void head_computed(struct head *head, struct hop *hop)
 
 /* ---- requests come and go ---- */
 
+static struct head_request *find_in(const struct list *requests, const struct request_id *id)
+{
+	LIST_EACH(at, requests) {
+		struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		if (request_id_equal(&request->settings.id, id))
+			return request;
+	}
+	return NULL;
+}
+
 void head_request(struct head *head, const struct message_request *message)
 {
 	struct message_request settings = *message;
 	struct fail fail;
+	struct head_request *known = find_in(&head->running, &message->id);
+	if (!known)
+		known = find_in(&head->waiting, &message->id);
+	if (known) {
+		tell_again(head, known);
+		return;
+	}
 	if (admit(head, &settings, &fail) != 0) {
 		tell_refused(head, &settings, &fail);
 		return;
@@ -615,7 +681,7 @@ static bool has_id(const struct head_request *request, const void *key)
 
 static bool has_owner(const struct head_request *request, const void *key)
 {
-	return device_id_equal(&request->settings.id.owner, key);
+	return is_of(request, key);
 }
 
 void head_cancel(struct head *head, const struct request_id *id)

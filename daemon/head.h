@@ -17,6 +17,9 @@ struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *ac
 			 struct fail *fail);
 void head_destroy(struct head *head); /* no hop may be out; accepts NULL */
 
+/* Refused when too many wait, of all or of its owner, so that no device fills the queue of the
+ * others; of those that wait the next is one of the owner with the fewest running. A request that is
+ * here already is not taken again: all its tokens are told once more. */
 void head_request(struct head *head, const struct message_request *request);
 void head_cancel(struct head *head, const struct request_id *id);
 void head_cancel_owner(struct head *head, const struct device_id *owner);

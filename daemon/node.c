@@ -17,74 +17,6 @@
 #define RESERVE_BYTES (32u << 20) /* the daemon itself, queues and buffers */
 #define RESERVE_SHARE 3        /* but at most this part of the memory it has */
 
-/* ---- what links need to know ---- */
-
-static enum handshake_verdict look_up(void *context, const uint8_t x_pk[KEY_BYTES],
-				      const uint8_t *statements, uint32_t n,
-				      struct device_keys *peer, uint8_t notice[STATEMENT_BYTES])
-{
-	struct node *node = context;
-	bool changed = false;
-	struct fail why;
-	const struct member *member = roster_find_x(node->home->roster, x_pk);
-	const uint8_t *removed = roster_notice(node->home->roster, x_pk);
-	if (!member && removed) {
-		memcpy(notice, removed, STATEMENT_BYTES);
-		return HANDSHAKE_REMOVED;
-	}
-	if (!member)
-		member = roster_admit(node->home->roster, x_pk, statements, n, &changed);
-	if (!member)
-		return HANDSHAKE_STRANGER;
-	*peer = member->keys;
-	if (changed) {
-		if (home_save_roster(node->home, &why) != 0)
-			log_error("node", "the roster could not be saved reason=\"%s\"", why.text);
-		peers_roster_changed(node->peers);
-	}
-	return HANDSHAKE_MEMBER;
-}
-
-static bool hinted(void *context, const uint8_t preamble[PREAMBLE_BYTES], struct device_keys *keys)
-{
-	const struct node *node = context;
-	const struct roster *roster = node->home->roster;
-	for (uint32_t i = 0; i < roster_count(roster); i++) {
-		const struct member *member = roster_at(roster, i);
-		if (preamble_hints(preamble, node->host.home, &member->keys.id)) {
-			*keys = member->keys;
-			return true;
-		}
-	}
-	return false;
-}
-
-static uint32_t credentials(void *context, uint8_t *statements)
-{
-	const struct node *node = context;
-	return roster_credentials(node->home->roster, home_self(node->home), statements,
-				  HANDSHAKE_STATEMENTS_MAX);
-}
-
-static void fill_hello(void *context, enum connection_kind kind, struct message_hello *hello)
-{
-	const struct node *node = context;
-	const struct member *self = roster_find(node->home->roster, home_self(node->home));
-	*hello = (struct message_hello){
-		.minor_min = PROTOCOL_MINOR_MIN,
-		.minor_max = PROTOCOL_MINOR_MAX,
-		.role = self ? (uint8_t)self->role : ROLE_CLIENT,
-		.numerics = NUMERICS_VERSION,
-		.boot = node->boot,
-		.port = door_port(node->door),
-	};
-	memcpy(hello->name, node->home->name, sizeof(hello->name));
-	roster_digest(node->home->roster, hello->roster_digest);
-	if (node->deployment)
-		hello->epoch = kind == CONNECTION_RING ? deployment_served(node->deployment)
-						       : deployment_epoch(node->deployment);
-}
-
 /* ---- our home changes ---- */
 
 static void announce(struct node *node)
@@ -157,23 +89,27 @@ void node_replace_home(struct node *node, bool found_anew, enum leaving_reason r
 	uv_timer_start(node->replace, on_replace, wait_ms, 0);
 }
 
-static void was_removed(struct node *node)
+void node_was_removed(struct node *node)
 {
 	log_warn("node", "this device was removed from its home: it becomes a home of its own");
 	node_replace_home(node, true, LEAVING_HOME, 0);
 }
 
-static void on_removed_notice(void *context, const uint8_t *statement)
-{
-	struct node *node = context;
-	bool changed = false;
-	struct fail why;
-	roster_merge(node->home->roster, statement, 1, &changed, NULL, &why);
-	if (changed && roster_is_removed(node->home->roster, home_self(node->home)))
-		was_removed(node);
-}
-
 /* ---- peers ---- */
+
+static void take_request(struct node *node, const struct message_request *request)
+{
+	if (ring_request(node->ring, request) == 0)
+		return;
+	struct message *message = &node->message;
+	message->type = MESSAGE_REQUEST_END;
+	message->request_end = (struct message_request_end){ .id = request->id,
+							     .end = REQUEST_END_FAILED,
+							     .code = FAIL_MEMORY };
+	snprintf(message->request_end.reason, sizeof(message->request_end.reason),
+		 "no memory for the request on %s", node->home->name);
+	peers_send(node->peers, &request->id.owner, message);
+}
 
 static bool on_peer_message(void *context, const struct device_id *from,
 			    const struct message *message)
@@ -185,7 +121,7 @@ static bool on_peer_message(void *context, const struct device_id *from,
 	case MESSAGE_REQUEST:
 		if (!device_id_equal(&message->request.id.owner, from))
 			return false;
-		ring_request(node->ring, &message->request);
+		take_request(node, &message->request);
 		return true;
 	case MESSAGE_CANCEL:
 		if (!device_id_equal(&message->cancel.id.owner, from))
@@ -194,11 +130,11 @@ static bool on_peer_message(void *context, const struct device_id *from,
 		return true;
 	case MESSAGE_TOKENS:
 		if (node->sessions) /* not while the home is left */
-			sessions_tokens(node->sessions, &message->tokens);
+			sessions_tokens(node->sessions, from, &message->tokens);
 		return true;
 	case MESSAGE_REQUEST_END:
 		if (node->sessions)
-			sessions_end(node->sessions, &message->request_end);
+			sessions_end(node->sessions, from, &message->request_end);
 		return true;
 	default:
 		return false;
@@ -226,6 +162,13 @@ static void on_returned(void *context, const struct device_id *id)
 	deployment_returned(node->deployment, id);
 }
 
+static void on_connected_peer(void *context, const struct device_id *id)
+{
+	const struct node *node = context;
+	if (node->sessions)
+		sessions_reconnected(node->sessions, id);
+}
+
 static void take_load(struct node *node, const struct fact *fact)
 {
 	const struct plan *plan = deployment_plan(node->deployment);
@@ -251,7 +194,7 @@ static void on_roster(void *context)
 {
 	struct node *node = context;
 	if (roster_is_removed(node->home->roster, home_self(node->home))) {
-		was_removed(node);
+		node_was_removed(node);
 		return;
 	}
 	announce(node);
@@ -357,7 +300,7 @@ static void on_tokens(void *context, const struct message_tokens *tokens)
 	if (!node->deployment || !node->sessions)
 		return;
 	if (is_ours(node, &tokens->id)) {
-		sessions_tokens(node->sessions, tokens);
+		sessions_tokens(node->sessions, home_self(node->home), tokens);
 		return;
 	}
 	struct message *message = &node->message;
@@ -372,7 +315,7 @@ static void on_request_end(void *context, const struct message_request_end *end)
 	if (!node->deployment || !node->sessions)
 		return;
 	if (is_ours(node, &end->id)) {
-		sessions_end(node->sessions, end);
+		sessions_end(node->sessions, home_self(node->home), end);
 		return;
 	}
 	struct message *message = &node->message;
@@ -527,6 +470,7 @@ static int create_home_parts(struct node *node, struct fail *fail)
 		.message = on_peer_message,
 		.liveness = on_liveness,
 		.returned = on_returned,
+		.connected = on_connected_peer,
 		.fact = on_fact,
 		.roster = on_roster,
 	};
@@ -691,13 +635,7 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 	node->loop = loop;
 	node->config = *config;
 	randombytes_buf(&node->boot, sizeof(node->boot));
-	node->host = (struct link_host){ .loop = loop,
-					 .lookup = look_up,
-					 .hinted = hinted,
-					 .statements = credentials,
-					 .removed = on_removed_notice,
-					 .hello = fill_hello,
-					 .context = node };
+	node_fill_host(node);
 	node->refresh = timer_make(loop, node);
 	node->replace = timer_make(loop, node);
 	node->closed = timer_make(loop, node);

@@ -1,5 +1,6 @@
-/* node_inside.h: what a node consists of. For node.c, which wires it, and for the files that carry
- * out what the local sockets ask (report.c, doctor.c, join.c); nobody else includes it. */
+/* node_inside.h: what a node consists of. For node.c, which wires it, for node_host.c, and for the
+ * files that carry out what the local sockets ask (report.c, doctor.c, join.c); nobody else includes
+ * it. */
 #ifndef DAEMON_NODE_INSIDE_H
 #define DAEMON_NODE_INSIDE_H
 
@@ -63,6 +64,9 @@ struct node {
  * what was just said go out. */
 void node_replace_home(struct node *node, bool found_anew, enum leaving_reason reason,
 		       uint64_t wait_ms);
+/* The home's members say that this device is none any more. */
+void node_was_removed(struct node *node);
+void node_fill_host(struct node *node);
 /* The roster was changed by a person here: tell members, connect or disconnect. */
 void node_roster_changed(struct node *node);
 

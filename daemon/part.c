@@ -37,6 +37,7 @@ struct part {
 	enum part_phase phase;
 	struct plan plan;
 	uint16_t self;
+	struct layer_range ranges[PLAN_STAGES_MAX];
 	struct load *load;
 	uv_timer_t *timer; /* redial, or progress while loading */
 	/* ring connections that we dial */
@@ -111,8 +112,10 @@ static void on_dial_ready(void *context, struct link *link, const struct message
 		redial_later(part);
 		return;
 	}
-	part->dialled[i] = true;
-	ring_link(part->config.ring, parts, part->successors[i], true, &part->plan.epoch);
+	part->dialled[i] = ring_link(part->config.ring, parts, part->successors[i], true,
+				     &part->plan.epoch) == 0;
+	if (!part->dialled[i])
+		redial_later(part);
 }
 
 static void on_dial_closed(void *context, struct link *link, const struct fail *why)
@@ -247,7 +250,13 @@ static void on_loaded(uv_work_t *work, int status)
 		return;
 	}
 	part->phase = PHASE_SERVING;
-	ring_serve(part->config.ring, &part->plan, part->self, load->slice, load->model);
+	struct fail why;
+	if (ring_serve(part->config.ring, &part->plan, part->self, load->slice, load->model, &why) !=
+	    0) {
+		load_free(load);
+		fail_part(part, &why);
+		return;
+	}
 	load->slice = NULL;
 	load->model = NULL;
 	load_free(load);
@@ -329,16 +338,12 @@ static void start(struct part *part, const struct plan *plan, uint16_t self)
 	part->phase = PHASE_FETCHING;
 	part->n_successors = 0;
 	memset(part->dialled, 0, sizeof(part->dialled));
-	struct layer_range *ranges = calloc(PLAN_STAGES_MAX, sizeof(*ranges));
-	if (!ranges)
-		abort();
-	const struct units_wanted units = { .ranges = ranges,
-					    .n_ranges = own_ranges(part, ranges),
-					    .head = self == plan->head };
+	const struct units_wanted units = { .ranges = part->ranges,
+					    .n_ranges = own_ranges(part, part->ranges),
+					    .head = self == part->plan.head };
 	tell(part, PART_FETCHING, 0, 0);
-	part->services.fetch(part->services.context, &plan->model, &units, on_fetch_progress,
+	part->services.fetch(part->services.context, &part->plan.model, &units, on_fetch_progress,
 			     on_fetched, part);
-	free(ranges);
 }
 
 /* ---- beginning and end ---- */
@@ -355,12 +360,7 @@ static void part_over(struct part *part)
 	}
 	if (part->begin_next) {
 		part->begin_next = false;
-		struct plan *next = malloc(sizeof(*next));
-		if (!next)
-			abort();
-		*next = part->next;
-		start(part, next, part->next_self);
-		free(next);
+		start(part, &part->next, part->next_self);
 	}
 }
 

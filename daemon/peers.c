@@ -651,8 +651,10 @@ static void on_ready(void *context, struct link *link, const struct message_hell
 	if (memcmp(digest, hello->roster_digest, ID_BYTES) != 0)
 		send_roster(peers, peer);
 	send_digests(peers, peer);
+	const struct device_id id = peer->id;
 	if (!again)
-		tell_membership(peers, MEMBERSHIP_CONNECTED, &link_peer(link)->id);
+		tell_membership(peers, MEMBERSHIP_CONNECTED, &id);
+	peers->events.connected(peers->context, &id);
 }
 
 static void on_accept_closed(void *context, struct link *link, const struct fail *why)

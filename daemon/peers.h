@@ -24,6 +24,9 @@ struct peers_events {
 			 enum liveness to, const char *reason);
 	/* It restarted or slept: what was under way with it is void. */
 	void (*returned)(void *context, const struct device_id *id);
+	/* There is a control connection with it, a first or another one: what was under way on an
+	 * older one may be lost. */
+	void (*connected)(void *context, const struct device_id *id);
 	void (*fact)(void *context, const struct fact *fact); /* news of another device */
 	/* Members were added or removed; the roster is saved already. */
 	void (*roster)(void *context);

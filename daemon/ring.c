@@ -1,66 +1,16 @@
 #include "daemon/ring.h"
 
 #include "base/clock.h"
-#include "base/list.h"
-#include "daemon/head.h"
-#include "daemon/hop.h"
-#include "daemon/news.h"
-#include "daemon/pulse.h"
+#include "daemon/ring_inside.h"
 #include "daemon/route.h"
-#include "daemon/tally.h"
 
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct ring_neighbour {
-	struct link *link;
-	uint32_t credits; /* outgoing: flights we may still send */
-	struct hop *queue[RING_FLIGHTS_MAX]; /* computed, waiting for credit */
-	uint32_t n_queue;
-};
-
-/* What one epoch needs; all of it is the ring thread's. */
-struct ring_epoch {
-	struct plan plan;
-	uint16_t self;
-	struct slice *slice;
-	struct model *model;
-	uint32_t n_embd;
-	struct hop *hops; /* [RING_FLIGHTS_MAX] */
-	float *states;    /* one allocation for all hops */
-	struct hop *free_hops;
-	uint32_t hops_out;
-	uint64_t charged_bytes;
-	struct ring_neighbour out[PLAN_DEVICES_MAX], in[PLAN_DEVICES_MAX];
-	uint32_t n_out, n_in, n_connected;
-	struct head *head; /* when self is the head */
-	struct buf encoded;
-	atomic_bool cancel;
-	bool broken, stopping;
-};
-
-struct ring {
-	uv_loop_t loop;
-	pthread_t thread;
-	struct mailbox *inbox; /* to the ring thread */
-	struct account *account;
-	struct news news; /* to the loop thread */
-	struct ring_epoch *epoch;
-	struct message message; /* decoding */
-	struct buf credit;      /* the body of "one more flight", encoded once */
-	void (*stopped)(void *context);
-	void *stopped_context;
-	struct tally tally;
-	struct pulse pulse;
-	struct letter beat; /* from pulse_ask to pulse_answer it is under way */
-};
 
 /* The first failure of an epoch is the one that is told; the node stops the ring then. A neighbour
  * that closed its connection in good order (FAIL_CANCELLED) had a reason, which is on its way to us:
  * requests do not end with a guess. */
-static void break_epoch(struct ring *ring, const struct device_id *device, const struct fail *why)
+void ring_break(struct ring *ring, const struct device_id *device, const struct fail *why)
 {
 	struct ring_epoch *epoch = ring->epoch;
 	if (!epoch || epoch->broken || epoch->stopping)
@@ -73,7 +23,7 @@ static void break_epoch(struct ring *ring, const struct device_id *device, const
 
 /* ---- counters ---- */
 
-static void publish_counters(struct ring *ring, uint64_t sent, uint64_t received)
+void ring_count(struct ring *ring, uint64_t sent, uint64_t received)
 {
 	tally_add(&ring->tally, sent, received, ring->epoch ? ring->epoch->head : NULL);
 }
@@ -120,8 +70,6 @@ struct hop *ring_hop_take(struct ring *ring)
 	hop->request = NULL;
 	return hop;
 }
-
-static void stop_if_quiet(struct ring *ring);
 
 void ring_hop_free(struct ring *ring, struct hop *hop)
 {
@@ -178,13 +126,13 @@ static void put_on_wire(struct ring *ring, struct ring_neighbour *to, struct hop
 	if (encoded->failed) {
 		struct fail why;
 		fail_set(&why, FAIL_MEMORY, "no memory to send a flight");
-		break_epoch(ring, NULL, &why);
+		ring_break(ring, NULL, &why);
 		return;
 	}
 	to->credits--;
 	const uint64_t before = link_bytes_sent(to->link);
 	link_send_raw(to->link, MESSAGE_FLIGHT, encoded->data, encoded->size, NULL, 0);
-	publish_counters(ring, link_bytes_sent(to->link) - before, 0);
+	ring_count(ring, link_bytes_sent(to->link) - before, 0);
 }
 
 static void left_device(struct ring *ring, struct hop *hop)
@@ -200,7 +148,7 @@ static void send_to(struct ring *ring, uint16_t device, struct hop *hop)
 		struct fail why;
 		fail_set(&why, FAIL_LOST, "the ring connection to %s is gone",
 			 ring->epoch->plan.devices[device].name);
-		break_epoch(ring, &ring->epoch->plan.devices[device].id, &why);
+		ring_break(ring, &ring->epoch->plan.devices[device].id, &why);
 		left_device(ring, hop);
 		return;
 	}
@@ -280,7 +228,7 @@ static void meet_stage(struct ring *ring, struct hop *hop)
 		if (!head_returned(epoch->head, hop)) {
 			struct fail why;
 			fail_set(&why, FAIL_INVALID, "a flight came back that was never sent");
-			break_epoch(ring, NULL, &why);
+			ring_break(ring, NULL, &why);
 		}
 		return;
 	}
@@ -312,11 +260,11 @@ static void compute_failed(struct ring *ring, struct hop *hop)
 {
 	struct fail why;
 	fail_set(&why, hop->code, "computing a flight failed (%s)", fail_code_name(hop->code));
-	break_epoch(ring, NULL, &why);
+	ring_break(ring, NULL, &why);
 	ring_hop_free(ring, hop); /* the head, where there is one, has failed its requests */
 }
 
-static void on_hop_computed(struct letter *letter)
+void ring_hop_computed(struct letter *letter)
 {
 	struct hop *hop = LIST_ITEM(letter, struct hop, letter);
 	struct ring *ring = hop->ring;
@@ -327,8 +275,8 @@ static void on_hop_computed(struct letter *letter)
 		pass_on(ring, hop);
 	else
 		head_computed(ring->epoch->head, hop);
-	publish_counters(ring, 0, 0);
-	stop_if_quiet(ring);
+	ring_count(ring, 0, 0);
+	ring_stop_if_quiet(ring);
 }
 
 /* ---- links ---- */
@@ -369,7 +317,7 @@ static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, s
 	}
 	hop->from = from;
 	meet_stage(ring, hop);
-	publish_counters(ring, 0, size);
+	ring_count(ring, 0, size);
 	return true;
 }
 
@@ -418,16 +366,16 @@ static void on_link_closed(void *context, struct link *link, const struct fail *
 	fail_set(&told, why->code == FAIL_CANCELLED ? FAIL_CANCELLED : FAIL_LOST,
 		 "the ring connection with %s broke: %.200s", epoch->plan.devices[device].name,
 		 why->text);
-	break_epoch(ring, &epoch->plan.devices[device].id, &told);
-	stop_if_quiet(ring);
+	ring_break(ring, &epoch->plan.devices[device].id, &told);
+	ring_stop_if_quiet(ring);
 }
 
-static const struct link_events the_link_events = {
+const struct link_events ring_link_events = {
 	.message = on_link_message,
 	.closed = on_link_closed,
 };
 
-static void put_link(struct ring *ring, struct link *link, uint16_t device, bool outgoing)
+void ring_put_link(struct ring *ring, struct link *link, uint16_t device, bool outgoing)
 {
 	struct ring_epoch *epoch = ring->epoch;
 	struct ring_neighbour *neighbour = outgoing ? &epoch->out[device] : &epoch->in[device];
@@ -446,137 +394,9 @@ static void put_link(struct ring *ring, struct link *link, uint16_t device, bool
 		news_connected(&ring->news, &epoch->plan.epoch);
 }
 
-/* ---- commands from the loop thread ---- */
+/* ---- the end of an epoch ---- */
 
-struct command {
-	struct letter letter;
-	struct ring *ring;
-	struct ring_epoch *epoch;
-	struct link_parts *parts;
-	struct epoch stamp;
-	uint16_t device;
-	bool outgoing;
-	struct message_request request;
-	uint32_t *tokens;
-	struct request_id id;
-	struct device_id owner;
-	struct fail why;
-	bool has_device;
-	void (*stopped)(void *context);
-	void *context;
-};
-
-static struct command *command_create(struct ring *ring, void (*handle)(struct letter *))
-{
-	struct command *command = calloc(1, sizeof(*command));
-	if (!command)
-		abort();
-	command->letter.handle = handle;
-	command->ring = ring;
-	return command;
-}
-
-static void do_link(struct letter *letter)
-{
-	struct command *command = (struct command *)letter;
-	struct ring *ring = command->ring;
-	const struct ring_epoch *epoch = ring->epoch;
-	const bool wanted = epoch && !epoch->stopping && !epoch->broken &&
-			    epoch_compare(&epoch->plan.epoch, &command->stamp) == 0;
-	struct link *link = NULL;
-	if (wanted)
-		link = link_assemble(&ring->loop, command->parts, &the_link_events, ring);
-	else
-		link_parts_free(command->parts);
-	if (link) {
-		put_link(ring, link, command->device, command->outgoing);
-	} else if (wanted) {
-		struct fail why;
-		fail_set(&why, FAIL_MEMORY, "no memory for a ring connection");
-		break_epoch(ring, NULL, &why);
-	}
-	free(command);
-}
-
-void ring_link(struct ring *ring, struct link_parts *parts, uint16_t device, bool outgoing,
-	       const struct epoch *epoch)
-{
-	struct command *command = command_create(ring, do_link);
-	command->parts = parts;
-	command->device = device;
-	command->outgoing = outgoing;
-	command->stamp = *epoch;
-	mailbox_post(ring->inbox, &command->letter);
-}
-
-static void refuse_request(struct ring *ring, const struct message_request *request)
-{
-	struct message_request_end end = { .id = request->id,
-					   .end = REQUEST_END_FAILED,
-					   .code = FAIL_LOST };
-	snprintf(end.reason, sizeof(end.reason), "the plan has just changed; ask again");
-	news_end(&ring->news, &end);
-}
-
-static void do_request(struct letter *letter)
-{
-	struct command *command = (struct command *)letter;
-	struct ring *ring = command->ring;
-	const struct ring_epoch *epoch = ring->epoch;
-	command->request.tokens = command->tokens;
-	if (epoch && epoch->head && !epoch->stopping &&
-	    epoch_compare(&epoch->plan.epoch, &command->request.epoch) == 0)
-		head_request(epoch->head, &command->request);
-	else
-		refuse_request(ring, &command->request);
-	publish_counters(ring, 0, 0);
-	free(command->tokens);
-	free(command);
-}
-
-void ring_request(struct ring *ring, const struct message_request *request)
-{
-	struct command *command = command_create(ring, do_request);
-	command->request = *request;
-	command->tokens = malloc((size_t)request->n_tokens * sizeof(uint32_t) + 1);
-	if (!command->tokens)
-		abort();
-	memcpy(command->tokens, request->tokens, (size_t)request->n_tokens * sizeof(uint32_t));
-	mailbox_post(ring->inbox, &command->letter);
-}
-
-static void do_cancel(struct letter *letter)
-{
-	struct command *command = (struct command *)letter;
-	struct ring_epoch *epoch = command->ring->epoch;
-	if (epoch && epoch->head && !epoch->stopping) {
-		if (command->has_device)
-			head_cancel_owner(epoch->head, &command->owner);
-		else
-			head_cancel(epoch->head, &command->id);
-	}
-	publish_counters(command->ring, 0, 0);
-	free(command);
-}
-
-void ring_cancel(struct ring *ring, const struct request_id *id)
-{
-	struct command *command = command_create(ring, do_cancel);
-	command->id = *id;
-	mailbox_post(ring->inbox, &command->letter);
-}
-
-void ring_cancel_owner(struct ring *ring, const struct device_id *owner)
-{
-	struct command *command = command_create(ring, do_cancel);
-	command->owner = *owner;
-	command->has_device = true;
-	mailbox_post(ring->inbox, &command->letter);
-}
-
-/* ---- epochs ---- */
-
-static void epoch_destroy(struct ring_epoch *epoch, struct account *account)
+void ring_epoch_destroy(struct ring_epoch *epoch, struct account *account)
 {
 	if (!epoch)
 		return;
@@ -590,147 +410,16 @@ static void epoch_destroy(struct ring_epoch *epoch, struct account *account)
 	free(epoch);
 }
 
-static int allocate_hops(struct ring *ring, struct ring_epoch *epoch, struct fail *fail)
-{
-	const size_t values = (size_t)epoch->plan.chunk_rows * epoch->n_embd;
-	const uint64_t bytes = RING_FLIGHTS_MAX * (sizeof(struct hop) + values * sizeof(float));
-	if (!account_charge(ring->account, ACCOUNT_BUFFERS, bytes))
-		return fail_set(fail, FAIL_MEMORY, "no memory for %d flights of %u rows",
-				RING_FLIGHTS_MAX, epoch->plan.chunk_rows);
-	epoch->charged_bytes = bytes;
-	epoch->hops = calloc(RING_FLIGHTS_MAX, sizeof(*epoch->hops));
-	epoch->states = malloc(RING_FLIGHTS_MAX * values * sizeof(float));
-	if (!epoch->hops || !epoch->states)
-		return fail_set(fail, FAIL_MEMORY, "no memory for %d flights", RING_FLIGHTS_MAX);
-	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++) {
-		struct hop *hop = &epoch->hops[i];
-		hop->ring = ring;
-		hop->letter.handle = on_hop_computed;
-		hop->states = epoch->states + i * values;
-		hop->next_free = epoch->free_hops;
-		epoch->free_hops = hop;
-	}
-	return 0;
-}
-
-static void do_serve(struct letter *letter)
-{
-	struct command *command = (struct command *)letter;
-	struct ring *ring = command->ring;
-	struct ring_epoch *epoch = command->epoch;
-	struct fail why;
-	ring->epoch = epoch;
-	uint16_t neighbours[PLAN_DEVICES_MAX];
-	epoch->n_out = route_successors(&epoch->plan, epoch->self, neighbours);
-	epoch->n_in = route_predecessors(&epoch->plan, epoch->self, neighbours);
-	int result = allocate_hops(ring, epoch, &why);
-	if (result == 0 && epoch->self == epoch->plan.head) {
-		epoch->head = head_create(ring, model_shape(epoch->model)->n_vocab, ring->account,
-					  &why);
-		result = epoch->head ? 0 : -1;
-	}
-	if (result != 0)
-		break_epoch(ring, NULL, &why);
-	else if (epoch->n_out + epoch->n_in == 0)
-		news_connected(&ring->news, &epoch->plan.epoch);
-	free(command);
-}
-
-void ring_serve(struct ring *ring, const struct plan *plan, uint16_t self, struct slice *slice,
-		struct model *model)
-{
-	struct ring_epoch *epoch = calloc(1, sizeof(*epoch));
-	if (!epoch)
-		abort();
-	epoch->plan = *plan;
-	epoch->self = self;
-	epoch->slice = slice;
-	epoch->model = model;
-	epoch->n_embd = model_shape(model)->n_embd;
-	atomic_init(&epoch->cancel, false);
-	struct command *command = command_create(ring, do_serve);
-	command->epoch = epoch;
-	mailbox_post(ring->inbox, &command->letter);
-}
-
 /* The epoch may go when no hop is on the backend: their letters would find nothing. */
-static void stop_if_quiet(struct ring *ring)
+void ring_stop_if_quiet(struct ring *ring)
 {
 	struct ring_epoch *epoch = ring->epoch;
 	if (!epoch || !epoch->stopping || epoch->hops_out > 0)
 		return;
-	epoch_destroy(epoch, ring->account);
+	ring_epoch_destroy(epoch, ring->account);
 	ring->epoch = NULL;
 	tally_rest(&ring->tally);
-	news_stopped(&ring->news, ring->stopped, ring->stopped_context);
-}
-
-static void close_links(struct ring_epoch *epoch)
-{
-	for (uint16_t i = 0; i < epoch->plan.n_devices; i++) {
-		struct ring_neighbour *out = &epoch->out[i];
-		for (uint32_t j = 0; j < out->n_queue; j++)
-			ring_hop_free(out->queue[j]->ring, out->queue[j]);
-		out->n_queue = 0;
-		if (out->link)
-			link_close(out->link, "the plan ended", true);
-		if (epoch->in[i].link)
-			link_close(epoch->in[i].link, "the plan ended", true);
-		out->link = epoch->in[i].link = NULL;
-	}
-}
-
-static void do_stop(struct letter *letter)
-{
-	struct command *command = (struct command *)letter;
-	struct ring *ring = command->ring;
-	struct ring_epoch *epoch = ring->epoch;
-	ring->stopped = command->stopped;
-	ring->stopped_context = command->context;
-	if (!epoch) {
-		news_stopped(&ring->news, command->stopped, command->context);
-	} else {
-		if (epoch->head)
-			head_fail_all(epoch->head, &command->why,
-				      command->has_device ? &command->owner : NULL);
-		epoch->stopping = true;
-		atomic_store(&epoch->cancel, true);
-		close_links(epoch);
-		stop_if_quiet(ring);
-	}
-	free(command);
-}
-
-void ring_stop(struct ring *ring, const struct fail *why, const struct device_id *device,
-	       void (*stopped)(void *context), void *context)
-{
-	struct command *command = command_create(ring, do_stop);
-	command->why = *why;
-	command->has_device = device != NULL;
-	if (device)
-		command->owner = *device;
-	command->stopped = stopped;
-	command->context = context;
-	mailbox_post(ring->inbox, &command->letter);
-}
-
-/* ---- is there progress ---- */
-
-static void do_beat(struct letter *letter)
-{
-	struct ring *ring = LIST_ITEM(letter, struct ring, beat);
-	struct fail why;
-	if (ring->epoch && ring->epoch->head && head_overdue(ring->epoch->head, &why))
-		break_epoch(ring, NULL, &why);
-	publish_counters(ring, 0, 0);
-	pulse_answer(&ring->pulse);
-}
-
-bool ring_beat(struct ring *ring)
-{
-	if (pulse_ask(&ring->pulse, clock_ms()))
-		mailbox_post(ring->inbox, &ring->beat);
-	return !pulse_stuck(&ring->pulse, clock_ms());
+	news_stopped(&ring->news, ring->end.stopped, ring->end.context);
 }
 
 /* ---- the thread ---- */
@@ -751,9 +440,9 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 		fail_set(fail, FAIL_MEMORY, "no memory for the ring");
 		return NULL;
 	}
-	ring->news = (struct news){ .home = home, .events = *events, .context = context };
+	news_init(&ring->news, home, events, context);
 	ring->account = account;
-	ring->beat.handle = do_beat;
+	ring->beat.handle = ring_do_beat;
 	pulse_init(&ring->pulse);
 	tally_init(&ring->tally, &ring->news);
 	buf_init(&ring->credit);
@@ -774,17 +463,16 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 
 static void do_end(struct letter *letter)
 {
-	struct command *command = (struct command *)letter;
-	mailbox_close(command->ring->inbox);
-	free(command);
+	struct ring *ring = LIST_ITEM(letter, struct ring, end.letter);
+	mailbox_close(ring->inbox);
 }
 
 void ring_destroy(struct ring *ring)
 {
 	if (!ring)
 		return;
-	struct command *command = command_create(ring, do_end);
-	mailbox_post(ring->inbox, &command->letter);
+	ring->end.letter.handle = do_end;
+	mailbox_post(ring->inbox, &ring->end.letter);
 	pthread_join(ring->thread, NULL);
 	uv_loop_close(&ring->loop);
 	tally_finish(&ring->tally);

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #define RING_FLIGHTS_MAX 8
-#define RING_REQUESTS_MAX 64 /* running and waiting at one head */
+#define RING_REQUESTS_MAX 64 /* running at one head, and as many more waiting */
 
 struct ring;
 
@@ -53,26 +53,30 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 /* Stops serving, ends the thread. Blocks for at most one layer's time. Accepts NULL. */
 void ring_destroy(struct ring *ring);
 
-/* Begins to serve a plan. `self` indexes its devices. Takes `slice` and `model` (both are freed on
- * the ring thread when the epoch ends); copies the plan. Any epoch served before must be stopped.
- * `identity` material for links is attached with them. */
-void ring_serve(struct ring *ring, const struct plan *plan, uint16_t self, struct slice *slice,
-		struct model *model);
+/* Begins to serve a plan. `self` indexes its devices. Takes `slice` and `model` unless it fails (both
+ * are freed on the ring thread when the epoch ends); copies the plan. Any epoch served before must
+ * be stopped. `identity` material for links is attached with them. */
+int ring_serve(struct ring *ring, const struct plan *plan, uint16_t self, struct slice *slice,
+	       struct model *model, struct fail *fail);
 /* Ends the epoch: requests at this head end with `why`, links close, the slice is destroyed. Then
- * `stopped` is called on the loop thread. Safe when nothing is served. */
+ * `stopped` is called on the loop thread; not again before that. Safe when nothing is served. Never
+ * fails for want of memory. */
 void ring_stop(struct ring *ring, const struct fail *why, const struct device_id *device,
 	       void (*stopped)(void *context), void *context);
 
 /* Takes an established ring connection. `outgoing`: we send flights on it. A connection for
- * another epoch is closed. */
-void ring_link(struct ring *ring, struct link_parts *parts, uint16_t device, bool outgoing,
-	       const struct epoch *epoch);
+ * another epoch is closed, and so is this one when it fails (-FAIL_MEMORY). */
+int ring_link(struct ring *ring, struct link_parts *parts, uint16_t device, bool outgoing,
+	      const struct epoch *epoch);
 
-/* Head only. Copies the request and its tokens. Refusals come as request_end. */
-void ring_request(struct ring *ring, const struct message_request *request);
-void ring_cancel(struct ring *ring, const struct request_id *id);
+/* Head only. These give -FAIL_MEMORY when the order could not be passed on. */
+
+/* Copies the request and its tokens. Refusals come as request_end. One that is there already is told
+ * all its tokens again: the owner missed some. */
+int ring_request(struct ring *ring, const struct message_request *request);
+int ring_cancel(struct ring *ring, const struct request_id *id);
 /* Cancels all requests of an owner that was lost. */
-void ring_cancel_owner(struct ring *ring, const struct device_id *owner);
+int ring_cancel_owner(struct ring *ring, const struct device_id *owner);
 
 void ring_counters(struct ring *ring, struct ring_counters *counters); /* a snapshot, any time */
 

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define READS_MAX 16 /* of one connection at once; a peer that asks for more breaks the protocol */
 
@@ -147,8 +148,11 @@ void serving_accept(struct serving *serving, uv_os_sock_t socket,
 	static const struct link_events events = { on_ready, on_message, on_closed };
 	struct fail why;
 	struct customer *customer = calloc(1, sizeof(*customer));
-	if (!customer)
-		abort();
+	if (!customer) {
+		log_warn("serving", "no memory for a transfer");
+		close(socket);
+		return;
+	}
 	customer->serving = serving;
 	list_append(&serving->customers, &customer->entry);
 	customer->link = link_accept(serving->host, socket, preamble, &events, customer, &why);

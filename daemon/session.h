@@ -18,7 +18,7 @@
 struct node;
 struct session;
 
-#define SESSION_QUEUE_MAX 16 /* requests waiting at a head; one more is refused with FAIL_BUSY */
+#define SESSION_QUEUE_MAX 16 /* of one device, waiting at a head; one more is FAIL_BUSY */
 
 struct session_request {
 	const char *model;      /* name or id (hex or short form); NULL: the only model there is */

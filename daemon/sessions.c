@@ -14,6 +14,9 @@
 #define HEAD_GRACE_MS 1500    /* a plan was lost: its head may still say how the request ended */
 #define RETRIES_MAX 5         /* a request that met a change of plans before it ran */
 #define SESSIONS_MAX 64
+#define SILENCE_MS 30000      /* without a word from the head: it is asked again */
+#define ASK_AGAIN_MS 2000     /* time for the answer to that, before it is asked once more */
+#define ASKS_MAX 3            /* then what is missing is lost */
 
 enum session_state {
 	SESSION_TOKENIZER, /* waits for the model's metadata */
@@ -46,6 +49,8 @@ struct session {
 	uint32_t failed_before; /* trouble->failed when it began to wait for a plan */
 	uint32_t retries;
 	bool lost; /* the plan is gone, the grace time runs */
+	uint32_t asks; /* again, since the answer last went on */
+	int64_t asked_ms;
 };
 
 struct sessions {
@@ -154,6 +159,7 @@ static void progress(struct session *session, const char *phase, uint64_t done, 
 		session->events.progress(session->context, phase, done, total);
 }
 
+/* The prompt alone, also when a part of the answer is here: what was sent first is sent again. */
 static void fill_request(struct session *session, struct message_request *request)
 {
 	struct sessions *sessions = session->sessions;
@@ -164,7 +170,7 @@ static void fill_request(struct session *session, struct message_request *reques
 		.epoch = session->epoch,
 		.max_tokens = session->settings.max_tokens,
 		.chunk_rows = session->settings.chunk_rows,
-		.n_tokens = n_tokens(session),
+		.n_tokens = session->n_prompt,
 		.tokens = (const uint32_t *)(const void *)session->tokens.data,
 		.sampler = { .temperature = sampler->temperature,
 			     .top_k = sampler->top_k,
@@ -179,6 +185,24 @@ static void fill_request(struct session *session, struct message_request *reques
 					      request->ends);
 }
 
+static void on_timer(uv_timer_t *timer);
+
+static void put_request(struct session *session)
+{
+	struct sessions *sessions = session->sessions;
+	struct message *message = &sessions->message;
+	struct fail why;
+	message->type = MESSAGE_REQUEST;
+	fill_request(session, &message->request);
+	uv_timer_start(&session->timer, on_timer, SILENCE_MS, SILENCE_MS);
+	if (!device_id_equal(&session->head, home_self(sessions->config.home))) {
+		peers_send(sessions->config.peers, &session->head, message); /* or after a reconnect */
+	} else if (ring_request(sessions->config.ring, &message->request) != 0) {
+		fail_set(&why, FAIL_MEMORY, "no memory for the request on this device");
+		fail_session(session, &why);
+	}
+}
+
 static void send_request(struct session *session, const struct plan *plan)
 {
 	struct sessions *sessions = session->sessions;
@@ -189,15 +213,9 @@ static void send_request(struct session *session, const struct plan *plan)
 	session->head = plan->devices[plan->head].id;
 	session->forecast_token_s = plan->token_s;
 	session->state = SESSION_SENT;
-	struct message *message = &sessions->message;
-	message->type = MESSAGE_REQUEST;
-	fill_request(session, &message->request);
+	session->asks = 0;
 	progress(session, "queued", 0, 0);
-	if (device_id_equal(&session->head, home_self(sessions->config.home)))
-		ring_request(sessions->config.ring, &message->request);
-	else
-		peers_send(sessions->config.peers, &session->head, message);
-	uv_timer_stop(&session->timer);
+	put_request(session);
 }
 
 static int check_length(const struct session *session, const struct plan *plan, struct fail *fail)
@@ -285,8 +303,6 @@ static void look_at_loss(struct session *session)
 	uv_timer_stop(&session->timer);
 }
 
-static void on_timer(uv_timer_t *timer);
-
 static void look(struct session *session)
 {
 	switch (session->state) {
@@ -310,10 +326,14 @@ static void look(struct session *session)
 static void on_timer(uv_timer_t *timer)
 {
 	struct session *session = LIST_ITEM(timer, struct session, timer);
-	if (session->state == SESSION_SENT && session->lost)
+	const bool sent = session->state == SESSION_SENT;
+	if (sent && session->lost) {
 		look_at_loss(session);
-	else
-		look(session);
+		return;
+	}
+	look(session);
+	if (sent && session->state == SESSION_SENT && !session->lost)
+		put_request(session); /* it was silent for long */
 }
 
 void sessions_poke(struct sessions *sessions)
@@ -330,11 +350,13 @@ void sessions_poke(struct sessions *sessions)
 
 /* ---- from the head ---- */
 
-static struct session *session_find(const struct sessions *sessions, const struct request_id *id)
+static struct session *session_find(const struct sessions *sessions, const struct device_id *head,
+				    const struct request_id *id)
 {
 	LIST_EACH(at, &sessions->all) {
 		struct session *session = LIST_ITEM(at, struct session, entry);
-		if (session->state == SESSION_SENT && request_id_equal(&session->id, id))
+		if (session->state == SESSION_SENT && request_id_equal(&session->id, id) &&
+		    device_id_equal(&session->head, head))
 			return session;
 	}
 	return NULL;
@@ -348,53 +370,98 @@ static void end_at_stop_string(struct session *session)
 	finish(session, &result);
 }
 
-/* The connection to the head was replaced by a new one, and something fell between them. */
-static void lose_answer(struct session *session)
+/* Something fell between an old connection and a new one, or found no memory: the head is asked
+ * again, and tells all from the beginning. */
+static void miss(struct session *session)
 {
 	struct fail why;
+	if (session->asks > 0 && clock_ms() - session->asked_ms < ASK_AGAIN_MS)
+		return;
+	if (session->asks++ < ASKS_MAX) {
+		session->asked_ms = clock_ms();
+		put_request(session);
+		return;
+	}
 	fail_set(&why, FAIL_LOST, "a part of the answer was lost on its way; ask again");
 	tell_head_cancel(session);
 	fail_session(session, &why);
 }
 
-static bool take_tokens(struct session *session, const struct message_tokens *tokens,
+static bool take_tokens(struct session *session, const uint32_t *tokens, uint32_t n,
 			struct buf *text)
 {
 	bool stop = false;
-	for (uint32_t i = 0; i < tokens->n_tokens && !stop; i++) {
-		stop = detokenizer_push(session->detokenizer, tokens->tokens[i], text);
-		buf_append(&session->tokens, &tokens->tokens[i], sizeof(uint32_t));
+	for (uint32_t i = 0; i < n && !stop; i++) {
+		stop = detokenizer_push(session->detokenizer, tokens[i], text);
+		buf_append(&session->tokens, &tokens[i], sizeof(uint32_t));
 	}
 	return stop;
 }
 
-void sessions_tokens(struct sessions *sessions, const struct message_tokens *tokens)
+/* Nobody here waits for it: its end got lost on the way to the head. */
+static void tell_unwanted(struct sessions *sessions, const struct device_id *head,
+			  const struct request_id *id)
 {
-	struct session *session = session_find(sessions, &tokens->id);
-	struct buf text;
-	if (!session)
+	struct message *message = &sessions->message;
+	if (device_id_equal(head, home_self(sessions->config.home))) {
+		ring_cancel(sessions->config.ring, id);
 		return;
+	}
+	message->type = MESSAGE_CANCEL;
+	message->cancel.id = *id;
+	peers_send(sessions->config.peers, head, message);
+}
+
+static void answer_goes_on(struct session *session, const uint32_t *tokens, uint32_t n)
+{
+	struct sessions *sessions = session->sessions;
+	const struct device_id head = session->head;
+	const struct request_id id = session->id;
+	struct buf text;
+	if (!session->first_us)
+		session->first_us = clock_us();
+	session->asks = 0;
+	buf_init(&text);
+	const bool stop = take_tokens(session, tokens, n, &text);
+	session->events.text(session->context, (const char *)text.data, text.size, tokens, n);
+	buf_finish(&text);
+	/* the client may have cancelled within the event */
+	session = session_find(sessions, &head, &id);
+	if (stop && session)
+		end_at_stop_string(session);
+}
+
+void sessions_tokens(struct sessions *sessions, const struct device_id *from,
+		     const struct message_tokens *tokens)
+{
+	struct session *session = session_find(sessions, from, &tokens->id);
+	if (!session) {
+		tell_unwanted(sessions, from, &tokens->id);
+		return;
+	}
+	if (!session->lost)
+		uv_timer_again(&session->timer);
 	if (tokens->n_tokens == 0) {
 		progress(session, "prompt", tokens->prompt_done, session->n_prompt);
 		return;
 	}
-	if (tokens->first_position < n_tokens(session))
-		return; /* told twice */
 	if (tokens->first_position > n_tokens(session)) {
-		lose_answer(session);
+		miss(session);
 		return;
 	}
-	if (!session->first_us)
-		session->first_us = clock_us();
-	buf_init(&text);
-	const bool stop = take_tokens(session, tokens, &text);
-	session->events.text(session->context, (const char *)text.data, text.size, tokens->tokens,
-			     tokens->n_tokens);
-	buf_finish(&text);
-	/* the client may have cancelled within the event */
-	session = session_find(sessions, &tokens->id);
-	if (stop && session)
-		end_at_stop_string(session);
+	const uint32_t known = n_tokens(session) - tokens->first_position; /* told twice */
+	if (known < tokens->n_tokens)
+		answer_goes_on(session, tokens->tokens + known, tokens->n_tokens - known);
+}
+
+void sessions_reconnected(struct sessions *sessions, const struct device_id *device)
+{
+	LIST_EACH(at, &sessions->all) {
+		struct session *session = LIST_ITEM(at, struct session, entry);
+		if (session->state == SESSION_SENT && !session->lost &&
+		    device_id_equal(&session->head, device))
+			put_request(session);
+	}
 }
 
 /* A change of plans before the request ran is no business of the client. */
@@ -411,15 +478,16 @@ static bool try_again(struct session *session, const struct message_request_end 
 	return true;
 }
 
-void sessions_end(struct sessions *sessions, const struct message_request_end *end)
+void sessions_end(struct sessions *sessions, const struct device_id *from,
+		  const struct message_request_end *end)
 {
-	struct session *session = session_find(sessions, &end->id);
+	struct session *session = session_find(sessions, from, &end->id);
 	struct buf text;
 	if (!session || try_again(session, end))
 		return;
 	if ((end->end == REQUEST_END_STOP || end->end == REQUEST_END_LENGTH) &&
 	    end->completion_tokens != n_tokens(session) - session->n_prompt) {
-		lose_answer(session);
+		miss(session);
 		return;
 	}
 	buf_init(&text);
@@ -427,7 +495,7 @@ void sessions_end(struct sessions *sessions, const struct message_request_end *e
 	if (text.size > 0)
 		session->events.text(session->context, (const char *)text.data, text.size, NULL, 0);
 	buf_finish(&text);
-	session = session_find(sessions, &end->id);
+	session = session_find(sessions, from, &end->id);
 	if (!session)
 		return;
 	struct session_result result = {

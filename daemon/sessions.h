@@ -34,9 +34,14 @@ struct session *sessions_start(struct sessions *sessions, const struct session_r
 
 /* The deployment or a model's metadata got further: waiting sessions look again. */
 void sessions_poke(struct sessions *sessions);
-/* From the head, wherever it is. */
-void sessions_tokens(struct sessions *sessions, const struct message_tokens *tokens);
-void sessions_end(struct sessions *sessions, const struct message_request_end *end);
+/* `from` says so: taken when it is the head to which the request was sent. */
+void sessions_tokens(struct sessions *sessions, const struct device_id *from,
+		     const struct message_tokens *tokens);
+void sessions_end(struct sessions *sessions, const struct device_id *from,
+		  const struct message_request_end *end);
+/* There is a new control connection with this device: what was said on the old one may be lost, so
+ * heads are asked again. */
+void sessions_reconnected(struct sessions *sessions, const struct device_id *device);
 
 /* [{"id", "state", "model", "prompt_tokens", "completion_tokens"}], without any text. */
 json_t *sessions_json(const struct sessions *sessions);

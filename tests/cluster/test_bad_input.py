@@ -261,12 +261,15 @@ def test_too_many_are_told_to_wait(home):
     body = {"prompt": "a", "max_tokens": CONTEXT - 16, "ignore_eos": True}
     waiting = [send(home.daemons[0], body) for _ in range(17)]
     wait_for("all wait", lambda: len(home.daemons[0].status()["requests"]) == 17)
-    more = [send(home.daemons[i % 2], body) for i in range(8)]
+    more = [send(home.daemons[0], body) for _ in range(4)]
+    others = [send(home.daemons[1], body) for _ in range(4)]
     refused = wait_for("some are refused", lambda: select.select(
         [connection.sock for connection in more], [], [], 0)[0])
     response = next(c for c in more if c.sock is refused[0]).getresponse()
     answer = json.loads(response.read())
-    for connection in waiting + more:
+    wait_for("the other device's wait", lambda: len(home.daemons[1].status()["requests"]) == 4)
+    assert not select.select([c.sock for c in others], [], [], 0.5)[0], "one device filled the queue"
+    for connection in waiting + more + others:
         connection.close()
     wait_for("all idle", lambda: idle(home), 10)
     assert response.status == 429 and "16 wait" in sentence(answer), answer
