@@ -10,14 +10,13 @@
 
 #include "base/account.h"
 #include "base/fail.h"
+#include "compute/kv.h"
 #include "compute/model.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Positions of a KV page. A sequence takes whole pages: reservations are rounded up to it. */
-#define KV_PAGE_POSITIONS 64u
 /* Sequences and checkpoints that a slice can hold at the same time. */
 #define KV_SEQUENCES_MAX 128u
 
@@ -44,7 +43,11 @@ struct slice_config {
 	const struct layer_range *ranges; /* layers held here, in rising order */
 	uint32_t n_ranges;
 	bool head;             /* embedding and output too */
+	enum kv_kind kv_kind;  /* how keys and values are cached */
 	uint32_t kv_positions; /* of all sequences together; pages are taken from this pool */
+	/* For how many sequences layers with a sliding window have room for a full window (and
+	 * what else state.h says they keep); 0: they have room for kv_positions, as the others. */
+	uint32_t kv_sequences;
 	uint32_t rows_max;     /* most rows in one batch */
 	void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
 	void *progress_context;
@@ -92,7 +95,8 @@ struct work {
 	/* result */
 	enum fail_code code; /* 0: done; FAIL_MEMORY: no KV page or no place for a sequence left;
 	                        FAIL_INVALID: no such sequence or checkpoint, one that exists
-	                        already, a wrong position, token or layer; FAIL_CANCELLED */
+	                        already, a wrong position, token or layer; FAIL_NOT_FOUND: a trim
+	                        to before what sliding layers keep; FAIL_CANCELLED */
 	int64_t busy_us;     /* time it took on the leader */
 	void (*done)(struct work *work);
 	void *context;

@@ -241,7 +241,7 @@ double bench_layer_overhead(struct backend *backend, uint32_t n_embd, int64_t bu
 struct attention_bench {
 	struct backend *backend;
 	struct attention shape;
-	const uint16_t *pages[ATTENTION_POSITIONS / ATTENTION_TILE];
+	const uint8_t *pages[ATTENTION_POSITIONS / ATTENTION_TILE];
 	const float *q;
 	float *partials;
 	int64_t budget_ms;
@@ -254,8 +254,9 @@ static void attention_piece(void *context, uint32_t piece, uint32_t thread)
 	const uint32_t tiles = ATTENTION_POSITIONS / ATTENTION_TILE;
 	const uint32_t tile = piece % tiles;
 	struct attention attention = bench->shape;
-	attention.key_offset += (size_t)(piece / tiles) * 2 * ATTENTION_TILE * attention.head_k;
-	attention.value_offset += (size_t)(piece / tiles) * 2 * ATTENTION_TILE * attention.head_k;
+	const size_t head = 2 * kv_head_bytes(KV_F16, attention.head_k);
+	attention.key_offset += piece / tiles * head;
+	attention.value_offset += piece / tiles * head;
 	backend_kernels(bench->backend)
 		->attention_tile(&attention, bench->q, ATTENTION_POSITIONS - 1, tile,
 				 bench->partials + piece * attention_partial_floats(&attention));
@@ -278,7 +279,7 @@ double bench_attention(struct backend *backend, uint32_t head_width, int64_t bud
 {
 	const uint32_t tiles = ATTENTION_POSITIONS / ATTENTION_TILE;
 	const uint32_t width = head_width < 8 ? 8 : head_width / 8 * 8;
-	const size_t tile_elements = (size_t)ATTENTION_TILE * width;
+	const size_t head = kv_head_bytes(KV_F16, width);
 	struct attention_bench bench = { .backend = backend, .budget_ms = budget_ms };
 	if (width > ATTENTION_WIDTH_MAX)
 		return 0;
@@ -288,11 +289,9 @@ double bench_attention(struct backend *backend, uint32_t head_width, int64_t bud
 		.n_q = ATTENTION_QUERIES,
 		.scale = 0.125f,
 		.pages = bench.pages,
-		.key_stride = width,
-		.value_offset = tile_elements,
-		.value_stride = width,
+		.value_offset = head,
 	};
-	const size_t kv = 2 * tile_elements * ATTENTION_HEADS * tiles * sizeof(uint16_t);
+	const size_t kv = 2 * head * ATTENTION_HEADS * tiles;
 	const size_t q = (size_t)ATTENTION_QUERIES * width * sizeof(float);
 	const size_t partials =
 		attention_partial_floats(&bench.shape) * ATTENTION_HEADS * tiles * sizeof(float);
@@ -300,8 +299,7 @@ double bench_attention(struct backend *backend, uint32_t head_width, int64_t bud
 	if (!memory)
 		return 0;
 	for (uint32_t i = 0; i < tiles; i++)
-		bench.pages[i] = (const uint16_t *)(const void *)memory +
-				 i * 2 * tile_elements * ATTENTION_HEADS;
+		bench.pages[i] = memory + i * 2 * head * ATTENTION_HEADS;
 	bench.q = (const float *)(const void *)(memory + kv);
 	bench.partials = (float *)(void *)(memory + kv + q);
 	backend_call(backend, attention_lead, &bench);

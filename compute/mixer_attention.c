@@ -1,3 +1,4 @@
+#include "compute/cpu/cache.h"
 #include "compute/forward_inside.h"
 
 #define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
@@ -41,25 +42,52 @@ static void turn_heads(const struct forward *forward, float *heads, uint32_t n_h
 			       forward->table + (size_t)row * shape->n_rot);
 }
 
-static void append_heads(const struct forward *forward, uint32_t row, const float *k,
-			 const float *v)
+/* Keys and values of one head of `n_rows` rows from `row` on, within one page. */
+static void append_some(const struct forward *forward, uint32_t row, uint32_t n_rows, uint32_t head)
 {
 	const struct model_shape *shape = forward->shape;
-	const uint32_t position = forward->rows[row].position;
-	const size_t at = position % STATE_PAGE;
-	uint16_t *page = state_page(forward->state, forward->slots[row], position);
-	for (uint32_t i = 0; i < forward->layer->n_head_kv; i++) {
-		uint16_t *key = page + state_key_offset(forward->state, forward->state_layer, i);
-		uint16_t *value =
-			page + state_value_offset(forward->state, forward->state_layer, i);
-		forward->kernels->to_f16(key + at * shape->head_k, k + i * shape->head_k,
-					 shape->head_k);
-		forward->kernels->to_f16(value + at * shape->head_v, v + i * shape->head_v,
-					 shape->head_v);
+	const struct weights_layer *held = forward->held;
+	const struct state *state = forward->state;
+	const uint32_t layer = forward->state_layer, position = forward->rows[row].position;
+	const uint32_t at = position % STATE_PAGE;
+	const enum kv_kind kind = state_kind(state);
+	const float *k = forward->k + (size_t)row * held->k.n_out + (size_t)head * shape->head_k;
+	const float *v = forward->v + (size_t)row * held->v.n_out + (size_t)head * shape->head_v;
+	uint8_t *page = state_page(state, layer, forward->slots[row], position);
+	cache_put_keys(forward->kernels, kind, page + state_key_offset(state, layer, head), at,
+		       n_rows, k, held->k.n_out, shape->head_k);
+	cache_put_values(forward->kernels, kind, page + state_value_offset(state, layer, head), at,
+			 n_rows, v, held->v.n_out, shape->head_v);
+}
+
+/* k and v of a span join the cache, one head of it. By spans, because neighbouring positions lie
+ * side by side. */
+static void append_span(void *context, uint32_t piece, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t n_heads = forward->layer->n_head_kv;
+	const struct forward_span *span = &forward->spans[piece / n_heads];
+	for (uint32_t done = 0; done < span->n_rows;) {
+		const uint32_t row = span->row + done;
+		const uint32_t room = STATE_PAGE - forward->rows[row].position % STATE_PAGE;
+		const uint32_t left = span->n_rows - done;
+		append_some(forward, row, left < room ? left : room, piece % n_heads);
+		done += left < room ? left : room;
 	}
 }
 
-/* q, k = RoPE(norm(q)), RoPE(norm(k)); k and v join the cache */
+static void append(struct forward *forward)
+{
+	const uint32_t pieces = forward->n_spans * forward->layer->n_head_kv;
+	if (forward->n_rows > 1) {
+		pool_run(forward->pool, append_span, forward, pieces);
+		return;
+	}
+	for (uint32_t piece = 0; piece < pieces; piece++)
+		append_span(forward, piece, 0);
+}
+
+/* q, k = RoPE(norm(q)), RoPE(norm(k)) */
 static void attention_heads(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
@@ -72,7 +100,6 @@ static void attention_heads(void *context, uint32_t row, uint32_t thread)
 	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
 	if (held->v_bias)
 		forward->kernels->add(v, held->v_bias, held->v.n_out);
-	append_heads(forward, row, k, v);
 }
 
 static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head)
@@ -85,11 +112,10 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 		.n_q = layer->n_head / layer->n_head_kv,
 		.window = layer->mixer == MIXER_SLIDING ? layer->window : 0,
 		.scale = shape->attention_scale,
-		.pages = state_pages(forward->state, forward->slots[row]),
+		.kind = state_kind(forward->state),
+		.pages = state_pages(forward->state, forward->state_layer, forward->slots[row]),
 		.key_offset = state_key_offset(forward->state, forward->state_layer, head),
-		.key_stride = shape->head_k,
 		.value_offset = state_value_offset(forward->state, forward->state_layer, head),
-		.value_stride = shape->head_v,
 	};
 }
 
@@ -199,6 +225,7 @@ void mixer_attention(struct forward *forward)
 	forward_each_row(forward, attention_input);
 	attention_products(forward);
 	forward_each_row(forward, attention_heads);
+	append(forward);
 	attend(forward);
 	forward_each_row(forward, mixed_input);
 	const struct matmul out = forward_product(forward, &forward->held->attn_out,

@@ -36,7 +36,8 @@ static uint64_t slots_bytes(const struct slice_config *config)
 
 /* `layers` must have room for the range. */
 static struct state_config state_config_of(const struct model_shape *shape,
-					   const struct layer_range *range, uint32_t positions,
+					   const struct layer_range *range,
+					   const struct slice_config *config,
 					   struct state_layer *layers)
 {
 	for (uint32_t i = range->first; i < range->end; i++)
@@ -44,11 +45,15 @@ static struct state_config state_config_of(const struct model_shape *shape,
 			.n_head_kv = shape->layers[i].n_head_kv,
 			.head_k = shape->head_k,
 			.head_v = shape->head_v,
+			.window = shape->layers[i].window,
 		};
 	return (struct state_config){
 		.layers = layers,
 		.n_layers = range->end - range->first,
-		.positions = positions,
+		.kind = config->kv_kind,
+		.positions = config->kv_positions,
+		.sequences = config->kv_sequences,
+		.rows_max = config->rows_max,
 	};
 }
 
@@ -62,8 +67,8 @@ uint64_t slice_kv_bytes(const struct model *model, const struct slice_config *co
 	struct state_layer layers[MODEL_LAYERS_LIMIT];
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < config->n_ranges; i++) {
-		const struct state_config state = state_config_of(
-			model_shape(model), &config->ranges[i], config->kv_positions, layers);
+		const struct state_config state =
+			state_config_of(model_shape(model), &config->ranges[i], config, layers);
 		bytes += state_bytes(&state);
 	}
 	return bytes;
@@ -132,8 +137,7 @@ static int create_state(struct slice *slice, const struct layer_range *range,
 {
 	struct state_layer layers[MODEL_LAYERS_LIMIT];
 	struct held *held = &slice->held[slice->n_held++];
-	const struct state_config state =
-		state_config_of(slice->shape, range, config->kv_positions, layers);
+	const struct state_config state = state_config_of(slice->shape, range, config, layers);
 	held->layers = *range;
 	held->slots = calloc(config->rows_max, sizeof(uint32_t));
 	if (!held->slots)

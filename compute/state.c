@@ -1,13 +1,16 @@
 #include "compute/state.h"
 
+#include "compute/pages.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define NO_SLOT UINT32_MAX
+/* Distinct windows of a model's layers, no window counted too; layers of further ones keep all. */
+#define GROUPS_MAX 4u
 
 enum slot_kind { SLOT_FREE, SLOT_SEQUENCE, SLOT_CHECKPOINT };
 
@@ -15,117 +18,176 @@ struct slot {
 	enum slot_kind kind;
 	uint32_t sequence;
 	uint32_t number;  /* of a checkpoint */
-	uint32_t n_pages; /* entries in use in its page table */
 	uint32_t pending; /* rows prepared, not yet committed */
+};
+
+/* Layers with the same window. */
+struct group {
+	uint32_t window;
+	size_t page_bytes;
+	struct pages *pages; /* a table for each slot */
+};
+
+struct part {
+	struct state_layer shape;
+	uint32_t group;
+	size_t keys, values; /* bytes from the start of a page of its group */
 };
 
 struct state {
 	struct account *account; /* borrowed; NULL until charged */
 	uint64_t bytes;
-	uint32_t n_layers;
-	struct part {
-		struct state_layer shape;
-		size_t keys, values; /* elements from the start of a page */
-	} * parts;                   /* [n_layers] */
-	size_t page_elements;
-	uint32_t pages_total;
-	uint16_t *pages; /* [pages_total, page_elements], mapped: untouched ones cost nothing */
-	uint32_t *references; /* [pages_total] */
-	uint32_t *free_pages; /* stack */
-	uint32_t n_free;
-	uint16_t **tables; /* [STATE_SEQUENCES_MAX, pages_total] */
+	enum kv_kind kind;
+	uint32_t n_layers, pages_total;
+	struct part *parts; /* [n_layers] */
+	uint32_t n_groups;
+	struct group groups[GROUPS_MAX];
 	uint32_t *lengths; /* [STATE_SEQUENCES_MAX, n_layers] */
 	struct slot slots[STATE_SEQUENCES_MAX];
-	atomic_uint n_sequences, n_used; /* for state_counts */
+	atomic_uint n_sequences; /* for state_counts */
 };
 
 /* ---- memory ---- */
 
-static uint32_t count_pages(const struct state_config *config)
+static uint32_t pages_for(uint32_t positions)
 {
-	return (uint32_t)(((uint64_t)config->positions + STATE_PAGE - 1) / STATE_PAGE);
+	return positions / STATE_PAGE + (positions % STATE_PAGE != 0);
 }
 
-static size_t layer_elements(const struct state_layer *layer)
+/* The first position that the row at `position` and those up to STATE_BACK before it see. */
+static uint32_t oldest_seen(uint32_t window, uint32_t position)
 {
-	return (size_t)STATE_PAGE * layer->n_head_kv * ((size_t)layer->head_k + layer->head_v);
+	const uint64_t back = (uint64_t)window - 1 + STATE_BACK;
+	return window == 0 || position < back ? 0 : (uint32_t)(position - back);
 }
 
-static size_t page_elements(const struct state_config *config)
+/* Pages of all sequences together. */
+static uint32_t count_pages(const struct state_config *config, uint32_t window)
 {
-	size_t total = 0;
-	for (uint32_t i = 0; i < config->n_layers; i++)
-		total += layer_elements(&config->layers[i]);
-	return total;
+	const uint32_t all = pages_for(config->positions);
+	if (window == 0 || config->sequences == 0)
+		return all;
+	/* so many positions in a row lie in at most one page more than they fill */
+	const uint64_t kept = (uint64_t)window - 1 + STATE_BACK + config->rows_max;
+	const uint64_t pages = ((kept + STATE_PAGE - 2) / STATE_PAGE + 1) * config->sequences;
+	return pages < all ? (uint32_t)pages : all;
 }
 
-static uint64_t pages_bytes(const struct state_config *config)
+static uint32_t find_group(struct group *groups, uint32_t *n_groups, uint32_t window)
 {
-	return (uint64_t)count_pages(config) * page_elements(config) * sizeof(uint16_t);
+	for (uint32_t i = 0; i < *n_groups; i++)
+		if (groups[i].window == window)
+			return i;
+	if (*n_groups == GROUPS_MAX)
+		return 0;
+	groups[*n_groups] = (struct group){ .window = window };
+	return (*n_groups)++;
 }
 
-static uint64_t tables_bytes(const struct state_config *config)
+/* Groups the layers, and places each in its group's pages (`parts` may be NULL). Group 0 has no
+ * window. */
+static uint32_t group_layers(const struct state_config *config, struct group *groups,
+			     struct part *parts)
 {
-	const uint64_t per_page = sizeof(uint16_t *) * STATE_SEQUENCES_MAX + 2 * sizeof(uint32_t);
-	const uint64_t per_layer = sizeof(uint32_t) * STATE_SEQUENCES_MAX + sizeof(struct part);
-	return count_pages(config) * per_page + config->n_layers * per_layer;
+	uint32_t n_groups = 1;
+	groups[0] = (struct group){ .window = 0 };
+	for (uint32_t i = 0; i < config->n_layers; i++) {
+		const struct state_layer *layer = &config->layers[i];
+		const uint32_t at = find_group(groups, &n_groups, layer->window);
+		const size_t keys = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_k);
+		const size_t values = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_v);
+		if (parts)
+			parts[i] = (struct part){ *layer, at, groups[at].page_bytes,
+						  groups[at].page_bytes + keys };
+		groups[at].page_bytes += keys + values;
+	}
+	return n_groups;
+}
+
+static struct pages_config pages_config_of(const struct state_config *config,
+					   const struct group *group)
+{
+	return (struct pages_config){
+		.n_pages = count_pages(config, group->window),
+		.page_bytes = group->page_bytes,
+		.n_tables = STATE_SEQUENCES_MAX,
+		.n_entries = pages_for(config->positions),
+	};
 }
 
 uint64_t state_bytes(const struct state_config *config)
 {
-	return sizeof(struct state) + pages_bytes(config) + tables_bytes(config);
+	struct group groups[GROUPS_MAX];
+	const uint32_t n_groups = group_layers(config, groups, NULL);
+	const uint64_t per_layer = sizeof(uint32_t) * STATE_SEQUENCES_MAX + sizeof(struct part);
+	uint64_t bytes = sizeof(struct state) + config->n_layers * per_layer;
+	for (uint32_t i = 0; i < n_groups; i++) {
+		const struct pages_config pages = pages_config_of(config, &groups[i]);
+		bytes += groups[i].page_bytes > 0 ? pages_bytes(&pages) : 0;
+	}
+	return bytes;
 }
 
 static bool allocate(struct state *state, const struct state_config *config)
 {
-	const size_t n_pages = state->pages_total;
 	state->parts = calloc(config->n_layers, sizeof(*state->parts));
-	state->references = calloc(n_pages, sizeof(uint32_t));
-	state->free_pages = calloc(n_pages, sizeof(uint32_t));
-	state->tables = calloc(n_pages * STATE_SEQUENCES_MAX, sizeof(uint16_t *));
 	state->lengths = calloc((size_t)config->n_layers * STATE_SEQUENCES_MAX, sizeof(uint32_t));
-	void *pages = mmap(NULL, pages_bytes(config), PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	state->pages = pages == MAP_FAILED ? NULL : pages;
-	return state->parts && state->references && state->free_pages && state->tables &&
-	       state->lengths && state->pages;
+	if (!state->parts || !state->lengths)
+		return false;
+	state->n_groups = group_layers(config, state->groups, state->parts);
+	for (uint32_t i = 0; i < state->n_groups; i++) {
+		struct group *group = &state->groups[i];
+		const struct pages_config pages = pages_config_of(config, group);
+		if (group->page_bytes == 0)
+			continue;
+		group->pages = pages_create(&pages);
+		if (!group->pages)
+			return false;
+		if (pages.n_pages > state->pages_total)
+			state->pages_total = pages.n_pages;
+	}
+	return true;
 }
 
-static void lay_out(struct state *state, const struct state_config *config)
+static int check_config(const struct state_config *config, struct fail *fail)
 {
-	size_t offset = 0;
+	if (config->n_layers == 0 || config->positions == 0)
+		return fail_set(fail, FAIL_INVALID,
+				"a KV cache needs at least one layer and one position");
 	for (uint32_t i = 0; i < config->n_layers; i++) {
 		const struct state_layer *layer = &config->layers[i];
-		state->parts[i].shape = *layer;
-		state->parts[i].keys = offset;
-		state->parts[i].values =
-			offset + (size_t)STATE_PAGE * layer->n_head_kv * layer->head_k;
-		offset += layer_elements(layer);
+		if (kv_kind_fits(config->kind, layer->head_k) &&
+		    kv_kind_fits(config->kind, layer->head_v))
+			continue;
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"heads of width %" PRIu32 " and %" PRIu32
+				" do not fit a KV cache of kind %s; choose the kind f16",
+				layer->head_k, layer->head_v, kv_kind_name(config->kind));
 	}
-	for (uint32_t i = 0; i < state->pages_total; i++) /* lowest on top of the stack */
-		state->free_pages[i] = state->pages_total - 1 - i;
-	state->n_free = state->pages_total;
+	return 0;
+}
+
+static int charge(const struct state_config *config, struct account *account, uint64_t bytes,
+		  struct fail *fail)
+{
+	if (account_charge(account, ACCOUNT_KV, bytes))
+		return 0;
+	return fail_set(
+		fail, FAIL_MEMORY,
+		"the KV cache of %" PRIu32 " positions over %" PRIu32 " layers needs %" PRIu64
+		" MiB, and %" PRIu64 " MiB of this device's limit are left; use a smaller "
+		"context or a higher limit",
+		config->positions, config->n_layers, bytes >> 20, account_left(account) >> 20);
 }
 
 struct state *state_create(const struct state_config *config, struct account *account,
 			   struct fail *fail)
 {
-	if (config->n_layers == 0 || config->positions == 0) {
-		fail_set(fail, FAIL_INVALID,
-			 "a KV cache needs at least one layer and one position");
+	if (check_config(config, fail))
 		return NULL;
-	}
 	const uint64_t bytes = state_bytes(config);
-	if (!account_charge(account, ACCOUNT_KV, bytes)) {
-		fail_set(fail, FAIL_MEMORY,
-			 "the KV cache of %" PRIu32 " positions over %" PRIu32
-			 " layers needs %" PRIu64 " MiB, and %" PRIu64
-			 " MiB of this device's limit are left; use a smaller "
-			 "context or a higher limit",
-			 config->positions, config->n_layers, bytes >> 20,
-			 account_left(account) >> 20);
+	if (charge(config, account, bytes, fail))
 		return NULL;
-	}
 	struct state *state = calloc(1, sizeof(*state));
 	if (!state) {
 		account_release(account, ACCOUNT_KV, bytes);
@@ -134,92 +196,66 @@ struct state *state_create(const struct state_config *config, struct account *ac
 	}
 	state->account = account;
 	state->bytes = bytes;
+	state->kind = config->kind;
 	state->n_layers = config->n_layers;
-	state->page_elements = page_elements(config);
-	state->pages_total = count_pages(config);
 	if (!allocate(state, config)) {
 		fail_set(fail, FAIL_MEMORY, "the system has no %" PRIu64 " MiB for a KV cache",
 			 bytes >> 20);
-		goto fail;
+		state_destroy(state);
+		return NULL;
 	}
-	lay_out(state, config);
 	return state;
-fail:
-	state_destroy(state);
-	return NULL;
 }
 
 void state_destroy(struct state *state)
 {
 	if (!state)
 		return;
-	if (state->pages)
-		munmap(state->pages, state->pages_total * state->page_elements * sizeof(uint16_t));
+	for (uint32_t i = 0; i < state->n_groups; i++)
+		pages_destroy(state->groups[i].pages);
 	free(state->parts);
-	free(state->references);
-	free(state->free_pages);
-	free(state->tables);
 	free(state->lengths);
 	account_release(state->account, ACCOUNT_KV, state->bytes);
 	free(state);
 }
 
-/* ---- pages ---- */
-
-static uint16_t **table_of(const struct state *state, uint32_t slot)
-{
-	return state->tables + (size_t)slot * state->pages_total;
-}
+/* ---- lengths ---- */
 
 static uint32_t *lengths_of(const struct state *state, uint32_t slot)
 {
 	return state->lengths + (size_t)slot * state->n_layers;
 }
 
-static uint32_t *references_of(const struct state *state, const uint16_t *page)
+/* Positions of the group's layers in a slot. */
+struct extent {
+	uint32_t shortest, longest;
+};
+
+static struct extent extent_of(const struct state *state, uint32_t slot, uint32_t group)
 {
-	return &state->references[(size_t)(page - state->pages) / state->page_elements];
+	struct extent extent = { UINT32_MAX, 0 };
+	const uint32_t *lengths = lengths_of(state, slot);
+	for (uint32_t i = 0; i < state->n_layers; i++) {
+		if (state->parts[i].group != group)
+			continue;
+		extent.shortest = lengths[i] < extent.shortest ? lengths[i] : extent.shortest;
+		extent.longest = lengths[i] > extent.longest ? lengths[i] : extent.longest;
+	}
+	return extent;
 }
 
-static uint16_t *take_page(struct state *state)
+/* Gives pages behind the ends of all layers back, and those before what any layer's next row (or a
+ * trim by STATE_BACK) sees when `old` says so. */
+static void keep_needed(struct state *state, uint32_t slot, bool old)
 {
-	if (state->n_free == 0)
-		return NULL;
-	const uint32_t index = state->free_pages[--state->n_free];
-	state->references[index] = 1;
-	atomic_store(&state->n_used, state->pages_total - state->n_free);
-	return state->pages + index * state->page_elements;
-}
-
-static void release_page(struct state *state, uint16_t *page)
-{
-	uint32_t *references = references_of(state, page);
-	assert(*references > 0);
-	if (--*references > 0)
-		return;
-	state->free_pages[state->n_free++] = (uint32_t)(references - state->references);
-	atomic_store(&state->n_used, state->pages_total - state->n_free);
-}
-
-static void shorten_table(struct state *state, uint32_t slot, uint32_t n_pages)
-{
-	struct slot *at = &state->slots[slot];
-	while (at->n_pages > n_pages)
-		release_page(state, table_of(state, slot)[--at->n_pages]);
-}
-
-static uint32_t longest(const struct state *state, uint32_t slot)
-{
-	uint32_t length = 0;
-	for (uint32_t i = 0; i < state->n_layers; i++)
-		if (lengths_of(state, slot)[i] > length)
-			length = lengths_of(state, slot)[i];
-	return length;
-}
-
-static uint32_t pages_for(uint32_t positions)
-{
-	return positions / STATE_PAGE + (positions % STATE_PAGE != 0);
+	for (uint32_t i = 0; i < state->n_groups; i++) {
+		struct group *group = &state->groups[i];
+		if (!group->pages)
+			continue;
+		const struct extent extent = extent_of(state, slot, i);
+		const uint32_t first = old ? oldest_seen(group->window, extent.shortest) : 0;
+		pages_keep(group->pages, slot, first / STATE_PAGE, pages_for(extent.longest));
+	}
 }
 
 /* ---- slots ---- */
@@ -263,7 +299,9 @@ static uint32_t take_slot(struct state *state, enum slot_kind kind, uint32_t seq
 
 static void release_slot(struct state *state, uint32_t slot)
 {
-	shorten_table(state, slot, 0);
+	for (uint32_t i = 0; i < state->n_groups; i++)
+		if (state->groups[i].pages)
+			pages_keep(state->groups[i].pages, slot, 0, 0);
 	if (state->slots[slot].kind == SLOT_SEQUENCE)
 		atomic_fetch_sub(&state->n_sequences, 1);
 	state->slots[slot].kind = SLOT_FREE;
@@ -272,29 +310,41 @@ static void release_slot(struct state *state, uint32_t slot)
 /* Makes `to` hold what `from` holds, sharing the pages. */
 static void share(struct state *state, uint32_t from, uint32_t to)
 {
-	const uint32_t n_pages = state->slots[from].n_pages;
-	uint16_t *const *source = table_of(state, from);
-	for (uint32_t i = 0; i < n_pages; i++)
-		++*references_of(state, source[i]);
-	shorten_table(state, to, 0);
-	memcpy(table_of(state, to), source, n_pages * sizeof(uint16_t *));
-	state->slots[to].n_pages = n_pages;
+	for (uint32_t i = 0; i < state->n_groups; i++)
+		if (state->groups[i].pages)
+			pages_share(state->groups[i].pages, from, to);
 	memcpy(lengths_of(state, to), lengths_of(state, from), state->n_layers * sizeof(uint32_t));
 }
 
 /* An idle device gives the memory of its pages back to the system. */
 static void rest(struct state *state)
 {
-	if (state->n_free == state->pages_total)
-		madvise(state->pages, state->pages_total * state->page_elements * sizeof(uint16_t),
-			MADV_DONTNEED);
+	for (uint32_t i = 0; i < state->n_groups; i++)
+		if (state->groups[i].pages)
+			pages_rest(state->groups[i].pages);
 }
 
 /* ---- sequences ---- */
 
+/* True when sliding layers still have what the row at `position` sees. */
+static bool can_trim(const struct state *state, uint32_t slot, uint32_t position)
+{
+	for (uint32_t i = 0; i < state->n_groups; i++) {
+		const struct group *group = &state->groups[i];
+		const uint32_t seen = position < group->window ? 0 : position - group->window + 1;
+		if (group->window == 0 || position == 0 ||
+		    extent_of(state, slot, i).longest <= position)
+			continue;
+		if (seen < pages_first(group->pages, slot) * STATE_PAGE)
+			return false;
+	}
+	return true;
+}
+
 enum fail_code state_check(const struct state *state, const struct work *work)
 {
-	const bool known = find_sequence(state, work->sequence_a) != NO_SLOT;
+	const uint32_t slot = find_sequence(state, work->sequence_a);
+	const bool known = slot != NO_SLOT;
 	const bool marked =
 		find(state, SLOT_CHECKPOINT, work->sequence_a, work->sequence_b) != NO_SLOT;
 	const enum fail_code room = find_free(state) == NO_SLOT ? FAIL_MEMORY : FAIL_NONE;
@@ -310,6 +360,9 @@ enum fail_code state_check(const struct state *state, const struct work *work)
 	case WORK_RESTORE:
 		return marked ? FAIL_NONE : FAIL_INVALID;
 	case WORK_TRIM:
+		if (!known)
+			return FAIL_INVALID;
+		return can_trim(state, slot, work->position) ? FAIL_NONE : FAIL_NOT_FOUND;
 	case WORK_DROP:
 		return known ? FAIL_NONE : FAIL_INVALID;
 	case WORK_EMBED:
@@ -326,7 +379,7 @@ static void trim(struct state *state, uint32_t slot, uint32_t position)
 	for (uint32_t i = 0; i < state->n_layers; i++)
 		if (lengths[i] > position)
 			lengths[i] = position;
-	shorten_table(state, slot, pages_for(longest(state, slot)));
+	keep_needed(state, slot, false);
 }
 
 static void checkpoint(struct state *state, uint32_t slot, uint32_t number)
@@ -397,24 +450,18 @@ static bool common_length(const struct state *state, uint32_t slot, uint32_t fir
 	return true;
 }
 
-/* Makes the page of `position` the slot's own and writable. */
-static bool own_page(struct state *state, uint32_t slot, uint32_t position)
+/* Makes the pages of `position` for layers [first, end) the slot's own and writable. */
+static bool own_pages(struct state *state, uint32_t slot, uint32_t first, uint32_t end,
+		      uint32_t position)
 {
-	struct slot *at = &state->slots[slot];
-	uint16_t **entry = table_of(state, slot) + position / STATE_PAGE;
-	const bool fresh = position / STATE_PAGE >= at->n_pages;
-	if (!fresh && *references_of(state, *entry) == 1)
-		return true;
-	uint16_t *page = take_page(state);
-	if (!page)
-		return false;
-	if (fresh) {
-		at->n_pages++;
-	} else {
-		memcpy(page, *entry, state->page_elements * sizeof(uint16_t));
-		release_page(state, *entry);
+	uint32_t done = 0; /* a bit per group */
+	for (uint32_t i = first; i < end; i++) {
+		const uint32_t group = state->parts[i].group;
+		if (!(done >> group & 1) &&
+		    !pages_own(state->groups[group].pages, slot, position / STATE_PAGE))
+			return false;
+		done |= 1u << group;
 	}
-	*entry = page;
 	return true;
 }
 
@@ -426,7 +473,9 @@ static enum fail_code prepare_row(struct state *state, const struct work_row *ro
 	if (!common_length(state, slot, first, end, &length) ||
 	    row->position != (uint64_t)length + at->pending)
 		return FAIL_INVALID;
-	if (!own_page(state, slot, row->position))
+	if (at->pending == 0)
+		keep_needed(state, slot, true);
+	if (!own_pages(state, slot, first, end, row->position))
 		return FAIL_MEMORY;
 	at->pending++;
 	return FAIL_NONE;
@@ -443,7 +492,7 @@ enum fail_code state_prepare(struct state *state, const struct work_row *rows, u
 			slots[i] == NO_SLOT ? FAIL_INVALID
 					    : prepare_row(state, &rows[i], first, end, slots[i]);
 		if (code) {
-			state_abandon(state, slots, i);
+			state_abandon(state, slots, slots[i] == NO_SLOT ? i : i + 1);
 			return code;
 		}
 	}
@@ -465,35 +514,50 @@ void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows)
 {
 	for (uint32_t i = 0; i < n_rows; i++) {
 		state->slots[slots[i]].pending = 0;
-		shorten_table(state, slots[i], pages_for(longest(state, slots[i])));
+		keep_needed(state, slots[i], false);
 	}
 }
 
-const uint16_t *const *state_pages(const struct state *state, uint32_t slot)
+static const struct pages *pages_of(const struct state *state, uint32_t layer)
 {
-	return (const uint16_t *const *)table_of(state, slot);
+	return state->groups[state->parts[layer].group].pages;
+}
+
+const uint8_t *const *state_pages(const struct state *state, uint32_t layer, uint32_t slot)
+{
+	return (const uint8_t *const *)pages_table(pages_of(state, layer), slot);
 }
 
 size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head)
 {
 	const struct part *part = &state->parts[layer];
-	return part->keys + (size_t)head * STATE_PAGE * part->shape.head_k;
+	return part->keys + head * kv_head_bytes(state->kind, part->shape.head_k);
 }
 
 size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head)
 {
 	const struct part *part = &state->parts[layer];
-	return part->values + (size_t)head * STATE_PAGE * part->shape.head_v;
+	return part->values + head * kv_head_bytes(state->kind, part->shape.head_v);
 }
 
-uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t position)
+uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, uint32_t position)
 {
-	return table_of(state, slot)[position / STATE_PAGE];
+	return pages_table(pages_of(state, layer), slot)[position / STATE_PAGE];
+}
+
+enum kv_kind state_kind(const struct state *state)
+{
+	return state->kind;
 }
 
 void state_counts(const struct state *state, struct state_counts *counts)
 {
 	counts->sequences = atomic_load(&state->n_sequences);
-	counts->pages_used = atomic_load(&state->n_used);
+	counts->pages_used = 0;
 	counts->pages_total = state->pages_total;
+	for (uint32_t i = 0; i < state->n_groups; i++) {
+		const uint32_t used =
+			state->groups[i].pages ? pages_used(state->groups[i].pages) : 0;
+		counts->pages_used = used > counts->pages_used ? used : counts->pages_used;
+	}
 }

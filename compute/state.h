@@ -1,12 +1,17 @@
 /* state.h: the paged KV cache of one range of layers, and the sequences in it.
  *
- * A page holds the keys and values of STATE_PAGE positions for every layer of the range; one page
- * table per sequence serves all its layers. Pages are counted, so a fork or a checkpoint shares
- * them and the first append to a shared page copies it. Lengths are kept per layer, because the
- * layers of a range may be passed in several pieces of work. Rows become part of a sequence when
- * they are committed: work that was cancelled or refused leaves no position behind.
+ * A page holds the keys and values of STATE_PAGE positions for a group of layers: those that see
+ * everything, and those that share one sliding window. One page table per sequence and group serves
+ * all its layers. Pages are counted, so a fork or a checkpoint shares them and the first append to
+ * a shared page copies it. Lengths are kept per layer, because the layers of a range may be passed
+ * in several pieces of work. Rows become part of a sequence when they are committed: work that was
+ * cancelled or refused leaves no position behind.
  *
- * Sliding-window layers keep every position too: pages outside the window are not yet given back.
+ * Layers with a sliding window keep of each sequence the window, STATE_BACK positions before it,
+ * and the rows under work; older pages are given back when the next rows come. So a sequence can
+ * always be trimmed by STATE_BACK positions; a trim that would need pages already given back is
+ * refused (FAIL_NOT_FOUND), and whoever wants it drops the sequence and computes it again. A
+ * checkpoint holds the pages of its own moment.
  *
  * Used by the leader thread alone, but for state_counts. */
 #ifndef COMPUTE_STATE_H
@@ -23,16 +28,23 @@
 #define STATE_PAGE          KV_PAGE_POSITIONS
 #define STATE_SEQUENCES_MAX KV_SEQUENCES_MAX
 
-/* One layer's part of a page: keys [n_head_kv, STATE_PAGE, head_k], then values
- * [n_head_kv, STATE_PAGE, head_v], both F16. */
+/* How far back of its end a sequence can be trimmed whatever the windows. */
+#define STATE_BACK 64u
+
+/* One layer's part of a page: keys of its heads, then values, in the form of kv.h. */
 struct state_layer {
 	uint32_t n_head_kv, head_k, head_v;
+	uint32_t window; /* positions seen, itself included; 0: all */
 };
 
 struct state_config {
 	const struct state_layer *layers; /* [n_layers] */
 	uint32_t n_layers;
+	enum kv_kind kind;
 	uint32_t positions; /* of all sequences together; rounded up to whole pages */
+	uint32_t sequences; /* for so many sliding layers have full windows; 0: they have
+			       `positions` */
+	uint32_t rows_max;  /* most rows in one piece of work */
 };
 
 struct state;
@@ -46,7 +58,8 @@ uint64_t state_bytes(const struct state_config *config);
 /* ---- sequences ---- */
 
 /* What a piece of sequence work (WORK_OPEN and so on) would answer: 0, FAIL_INVALID (no such
- * sequence or checkpoint, or the new one exists already) or FAIL_MEMORY (STATE_SEQUENCES_MAX).
+ * sequence or checkpoint, or the new one exists already), FAIL_MEMORY (STATE_SEQUENCES_MAX) or
+ * FAIL_NOT_FOUND (a trim to before what sliding layers kept).
  * A checkpoint is known by its sequence and its number; setting it again replaces it; dropping the
  * sequence drops it too. A trim beyond the end keeps all. */
 enum fail_code state_check(const struct state *state, const struct work *work);
@@ -65,15 +78,17 @@ void state_commit(struct state *state, const uint32_t *slots, uint32_t n_rows, u
 		  uint32_t end);
 void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows);
 
-/* The slot's pages in order of position, valid until the next state_apply or state_prepare. */
-const uint16_t *const *state_pages(const struct state *state, uint32_t slot);
-/* Where the keys and the values of a head begin in a page, in elements; position j of the page is
- * j * head_k (or head_v) further on. */
+/* The slot's pages of a layer in order of position, NULL where given back; valid until the next
+ * state_apply or state_prepare. */
+const uint8_t *const *state_pages(const struct state *state, uint32_t layer, uint32_t slot);
+/* Where the keys and the values of a head begin in a page of its layer, in bytes. */
 size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head);
 size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head);
 /* Where a prepared row's key and value go: the page of its position. */
-uint16_t *state_page(const struct state *state, uint32_t slot, uint32_t position);
+uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, uint32_t position);
+enum kv_kind state_kind(const struct state *state);
 
+/* Of the layers that keep most: those without a window, where there are any. */
 struct state_counts {
 	uint32_t sequences, pages_used, pages_total;
 };

@@ -1,25 +1,61 @@
 #include "compute/cpu/c.h"
+#include "compute/cpu/cache.h"
 #include "compute/cpu/maths.h"
 #include "compute/cpu/tiles.h"
 
 #include "base/half.h"
 
 #include <math.h>
-#include <string.h>
 
-/* Sums over the positions of a tile run in so many lanes: position j goes to lane j % SUM_LANES. */
-#define SUM_LANES 8
+/* ---- scores ---- */
 
-size_t attention_partial_floats(const struct attention *attention)
+/* A query quantised. */
+struct bytes {
+	int8_t q[ATTENTION_WIDTH_MAX];
+	float scales[ATTENTION_WIDTH_MAX / KV_SCALE_BLOCK];
+};
+
+static struct query query_of(const struct attention *attention, const float *x, struct bytes *bytes)
 {
-	return attention->n_q * partial_stride(attention);
+	if (attention->kind == KV_Q8_0)
+		cache_quantise(x, attention->head_k, bytes->q, bytes->scales);
+	return (struct query){ x, bytes->q, bytes->scales };
 }
 
-void attention_tiles(const struct attention *attention, uint32_t position, uint32_t *first,
-		     uint32_t *end)
+static float element(enum kv_kind kind, const uint8_t *head, size_t at)
 {
-	*first = first_seen(attention, position) / ATTENTION_TILE;
-	*end = position / ATTENTION_TILE + 1;
+	if (kind == KV_F16)
+		return f16_to_f32(((const uint16_t *)(const void *)head)[at]);
+	return ((const float *)(const void *)head)[at];
+}
+
+static float score_floats(const struct attention *attention, const struct query *query,
+			  const uint8_t *keys, uint32_t j)
+{
+	const enum kv_kind kind = attention->kind;
+	float sum = 0.0f;
+	for (uint32_t i = 0; i < attention->head_k; i++)
+		sum = __builtin_fmaf(query->x[i], element(kind, keys, cache_key_at(kind, i, j)),
+				     sum);
+	return sum;
+}
+
+static float score_bytes(const struct attention *attention, const struct query *query,
+			 const uint8_t *keys, uint32_t j)
+{
+	const uint16_t *scales = cache_scales(keys, attention->head_k);
+	float sum = 0.0f;
+	for (uint32_t block = 0; block < attention->head_k / KV_SCALE_BLOCK; block++) {
+		int32_t products = 0;
+		for (uint32_t c = 0; c < KV_SCALE_BLOCK; c++) {
+			const uint32_t i = block * KV_SCALE_BLOCK + c;
+			products += query->q[i] * (int8_t)keys[cache_key_at(KV_Q8_0, i, j)];
+		}
+		const float scale = query->scales[block] *
+				    f16_to_f32(scales[(size_t)block * KV_PAGE_POSITIONS + j]);
+		sum = __builtin_fmaf(scale, (float)products, sum);
+	}
+	return sum;
 }
 
 static float cap_score(const struct attention *attention, float score)
@@ -28,17 +64,18 @@ static float cap_score(const struct attention *attention, float score)
 	return cap == 0.0f ? score : cap * maths_tanh(score * (1.0f / cap));
 }
 
-static void score_tile(const struct attention *attention, const float *q, const uint16_t *keys,
-		       struct seen seen, float scores[ATTENTION_TILE])
+static void score_tile(const struct attention *attention, const struct query *query,
+		       const uint8_t *keys, struct seen seen, float scores[ATTENTION_TILE])
 {
 	for (uint32_t j = seen.first; j < seen.end; j++) {
-		const uint16_t *key = keys + j * attention->key_stride;
-		float sum = 0.0f;
-		for (uint32_t i = 0; i < attention->head_k; i++)
-			sum = __builtin_fmaf(q[i], f16_to_f32(key[i]), sum);
+		const float sum = attention->kind == KV_Q8_0
+					  ? score_bytes(attention, query, keys, j)
+					  : score_floats(attention, query, keys, j);
 		scores[j] = cap_score(attention, sum * attention->scale);
 	}
 }
+
+/* ---- weights and values ---- */
 
 /* Scores to weights e^(score - largest); NaN scores are passed over by the maximum and then make
  * the sum NaN. */
@@ -59,49 +96,53 @@ static void weigh_tile(struct seen seen, float scores[ATTENTION_TILE], float *la
 	*sum = lanes[0];
 }
 
-static void one_tile(const struct attention *attention, const float *q, uint32_t position,
-		     uint32_t tile, float *partial)
+/* Adds position j with its weight. */
+static void add_value(const struct attention *attention, const uint8_t *values, uint32_t j,
+		      float weight, float *sums)
 {
-	const uint16_t *page = attention->pages[tile];
-	const struct seen seen = tile_seen(attention, position, tile);
-	float weights[ATTENTION_TILE];
-	float *tail = partial + attention->head_v;
-	score_tile(attention, q, page + attention->key_offset, seen, weights);
-	weigh_tile(seen, weights, &tail[PARTIAL_MAX], &tail[PARTIAL_SUM]);
-	for (uint32_t i = 0; i < attention->head_v; i++)
-		partial[i] = 0.0f;
-	for (uint32_t j = seen.first; j < seen.end; j++) {
-		const uint16_t *value =
-			page + attention->value_offset + j * attention->value_stride;
-		for (uint32_t i = 0; i < attention->head_v; i++)
-			partial[i] = __builtin_fmaf(weights[j], f16_to_f32(value[i]), partial[i]);
+	const uint32_t width = attention->head_v;
+	const uint16_t *scales = cache_scales(values, width);
+	for (uint32_t i = 0; i < width; i++) {
+		const size_t at = cache_value_at(width, i, j);
+		if (attention->kind == KV_Q8_0) {
+			const size_t block = (size_t)i / KV_SCALE_BLOCK * KV_PAGE_POSITIONS;
+			sums[i] = __builtin_fmaf(weight * f16_to_f32(scales[block + j]),
+						 (float)(int8_t)values[at], sums[i]);
+		} else {
+			sums[i] = __builtin_fmaf(weight, element(attention->kind, values, at),
+						 sums[i]);
+		}
 	}
 }
 
-/* Joins the next tile's result into that of all tiles before it. */
-static void join(float *all, const float *next, uint32_t head_v)
+static void one_tile(const struct attention *attention, const struct query *query,
+		     uint32_t position, uint32_t tile, float *partial)
 {
-	float *tail = all + head_v;
-	const float *next_tail = next + head_v;
+	const uint8_t *page = attention->pages[tile];
+	const struct seen seen = tile_seen(attention, position, tile);
+	float weights[ATTENTION_TILE];
+	float *tail = partial + attention->head_v;
+	score_tile(attention, query, page + attention->key_offset, seen, weights);
+	weigh_tile(seen, weights, &tail[PARTIAL_MAX], &tail[PARTIAL_SUM]);
+	for (uint32_t i = 0; i < attention->head_v; i++)
+		partial[i] = 0.0f;
+	for (uint32_t j = seen.first; j < seen.end; j++)
+		add_value(attention, page + attention->value_offset, j, weights[j], partial);
+}
+
+/* ---- tiles joined ---- */
+
+static void join(const struct attention *attention, float *all, const float *next)
+{
+	float *tail = all + attention->head_v;
+	const float *next_tail = next + attention->head_v;
 	const float before = tail[PARTIAL_MAX], here = next_tail[PARTIAL_MAX];
 	const float top = here > before ? here : before;
 	const float keep = maths_exp(before - top), take = maths_exp(here - top);
-	for (uint32_t i = 0; i < head_v; i++)
+	for (uint32_t i = 0; i < attention->head_v; i++)
 		all[i] = __builtin_fmaf(all[i], keep, next[i] * take);
 	tail[PARTIAL_SUM] = __builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
 	tail[PARTIAL_MAX] = top;
-}
-
-float attention_factor(const struct attention *attention, uint32_t head, const float *all)
-{
-	const float *tail = all + attention->head_v;
-	const float sum = tail[PARTIAL_SUM], top = tail[PARTIAL_MAX];
-	if (!attention->sinks)
-		return 1.0f / sum;
-	const float sink = attention->sinks[head];
-	const float higher = sink > top ? sink : top;
-	const float keep = maths_exp(top - higher);
-	return keep * (1.0f / __builtin_fmaf(sum, keep, maths_exp(sink - higher)));
 }
 
 static void finish(const struct attention *attention, uint32_t head, const float *all, float *out)
@@ -115,15 +156,19 @@ static void one_query(const struct attention *attention, const float *q, uint32_
 		      uint32_t head, float *out)
 {
 	float all[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA], next[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA];
+	struct bytes bytes;
+	const struct query query = query_of(attention, q, &bytes);
 	uint32_t first, end;
 	attention_tiles(attention, position, &first, &end);
-	one_tile(attention, q, position, first, all);
+	one_tile(attention, &query, position, first, all);
 	for (uint32_t tile = first + 1; tile < end; tile++) {
-		one_tile(attention, q, position, tile, next);
-		join(all, next, attention->head_v);
+		one_tile(attention, &query, position, tile, next);
+		join(attention, all, next);
 	}
 	finish(attention, head, all, out);
 }
+
+/* ---- whole calls ---- */
 
 void c_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
 		      uint32_t n_rows, uint32_t position, float *out, size_t out_stride)
@@ -137,23 +182,17 @@ void c_attention_rows(const struct attention *attention, const float *q, size_t 
 void c_attention_tile(const struct attention *attention, const float *q, uint32_t position,
 		      uint32_t tile, float *partial)
 {
-	for (uint32_t h = 0; h < attention->n_q; h++)
-		one_tile(attention, q + h * attention->head_k, position, tile,
+	struct bytes bytes;
+	for (uint32_t h = 0; h < attention->n_q; h++) {
+		const struct query query = query_of(attention, q + h * attention->head_k, &bytes);
+		one_tile(attention, &query, position, tile,
 			 partial + h * partial_stride(attention));
+	}
 }
 
 void c_attention_join(const struct attention *attention, const float *partials, uint32_t n_tiles,
 		      float *out)
 {
-	const uint32_t head_v = attention->head_v;
-	float all[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA];
-	for (uint32_t h = 0; h < attention->n_q; h++) {
-		const float *next = partials + h * partial_stride(attention);
-		memcpy(all, next, (head_v + PARTIAL_EXTRA) * sizeof(float));
-		for (uint32_t tile = 1; tile < n_tiles; tile++) {
-			next += attention_partial_floats(attention);
-			join(all, next, head_v);
-		}
-		finish(attention, h, all, out + h * head_v);
-	}
+	static const struct tile_steps steps = { .join = join, .finish = finish };
+	tiles_join(&steps, attention, partials, n_tiles, out);
 }

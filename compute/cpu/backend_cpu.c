@@ -116,6 +116,19 @@ void backend_call(struct backend *backend, void (*fn)(void *context), void *cont
 
 /* ---- the whole ---- */
 
+static int start_leader(struct backend *backend)
+{
+	pthread_attr_t attributes;
+	int error = pthread_attr_init(&attributes);
+	if (error)
+		return error;
+	error = pthread_attr_setstacksize(&attributes, POOL_STACK_BYTES);
+	if (!error)
+		error = pthread_create(&backend->leader, &attributes, lead, backend);
+	pthread_attr_destroy(&attributes);
+	return error;
+}
+
 struct backend *backend_cpu_create(const struct backend_config *config, struct fail *fail)
 {
 	const struct kernels *kernels = kernels_select(config->cpu, fail);
@@ -139,7 +152,7 @@ struct backend *backend_cpu_create(const struct backend_config *config, struct f
 		goto fail;
 	snprintf(backend->name, sizeof(backend->name), "cpu %s, %u thread%s", kernels->name,
 		 threads, threads == 1 ? "" : "s");
-	const int error = pthread_create(&backend->leader, NULL, lead, backend);
+	const int error = start_leader(backend);
 	if (error) {
 		fail_errno(fail, error, "cannot start the compute thread");
 		goto fail;

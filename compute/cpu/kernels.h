@@ -10,6 +10,7 @@
 #define COMPUTE_CPU_KERNELS_H
 
 #include "base/fail.h"
+#include "compute/kv.h"
 #include "compute/model.h"
 
 #include <stdbool.h>
@@ -43,14 +44,15 @@ struct matmul {
 };
 
 /* Positions of one attention tile. Tiles begin at multiples of it, so a page of the KV cache holds
- * one tile (or several whole ones, given as several pages). */
-#define ATTENTION_TILE 64u
+ * one tile. */
+#define ATTENTION_TILE KV_PAGE_POSITIONS
 /* Widths of key and value heads are multiples of 8 up to this. */
 #define ATTENTION_WIDTH_MAX 512u
 
-/* Attention of all query heads of one key-value head. Position t * ATTENTION_TILE + j has its key
- * at pages[t] + key_offset + j * key_stride and its value likewise, all counted in F16 elements.
- * Pages wholly outside of what a row sees are not touched and may be NULL. */
+/* Attention of all query heads of one key-value head. Positions from t * ATTENTION_TILE on have
+ * their keys at pages[t] + key_offset and their values at pages[t] + value_offset, in the form of
+ * kv.h; both begin at multiples of 64 bytes. Pages wholly outside of what a row sees are not
+ * touched and may be NULL. */
 struct attention {
 	uint32_t head_k, head_v; /* widths */
 	uint32_t n_q;            /* query heads that share this key-value head */
@@ -58,9 +60,9 @@ struct attention {
 	float scale;             /* q.k is multiplied by it */
 	float softcap;           /* then becomes softcap * tanh(q.k / softcap); 0: it does not */
 	const float *sinks;      /* [n_q] scores that weigh in the sum without a value; or NULL */
-	const uint16_t *const *pages;
-	size_t key_offset, key_stride;
-	size_t value_offset, value_stride;
+	enum kv_kind kind;       /* KV_Q8_0: widths are multiples of KV_SCALE_BLOCK */
+	const uint8_t *const *pages;
+	size_t key_offset, value_offset; /* bytes */
 };
 
 /* Floats of the partial result of one tile: head_v values, their maximum and sum, padding; for

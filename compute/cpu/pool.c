@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* Attention keeps tiles on the stack; some systems give threads 512 KiB. */
-#define STACK_BYTES (2u << 20)
 /* Looks before sleeping, some tens of microseconds. */
 #define SPINS 2000
 
@@ -159,7 +157,7 @@ static int start_workers(struct pool *pool, struct fail *fail)
 	int error = pthread_attr_init(&attributes);
 	if (error)
 		return fail_errno(fail, error, "cannot start compute threads");
-	error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	error = pthread_attr_setstacksize(&attributes, POOL_STACK_BYTES);
 	for (uint32_t i = 1; i < pool->threads && !error; i++) {
 		struct worker *worker = &pool->workers[i - 1];
 		worker->pool = pool;

@@ -1,4 +1,5 @@
-/* tiles.h: which positions of an attention tile a row sees, and how a tile's result lies. */
+/* tiles.h: which positions of an attention tile a row sees, how a tile's result lies, and the
+ * order in which a variant's steps over tiles and queries are taken. */
 #ifndef COMPUTE_CPU_TILES_H
 #define COMPUTE_CPU_TILES_H
 
@@ -8,6 +9,9 @@
 #define PARTIAL_MAX   0 /* the largest score */
 #define PARTIAL_SUM   1 /* of e^(score - largest) */
 #define PARTIAL_EXTRA 8
+
+/* Sums over the positions of a tile run in so many lanes: position j goes to lane j % SUM_LANES. */
+#define SUM_LANES 16
 
 static inline size_t partial_stride(const struct attention *attention)
 {
@@ -39,5 +43,59 @@ static inline struct seen tile_seen(const struct attention *attention, uint32_t 
 		.end = left < ATTENTION_TILE ? left : ATTENTION_TILE,
 	};
 }
+
+/* ---- tiles under work ---- */
+
+/* Queries (rows times heads) that share a tile's keys and values. */
+#define TILE_QUERIES 64u
+/* From so many queries on it pays to turn keys and values to f32 once. */
+#define TILE_MANY 12u
+
+/* One head of one row. `q` and `scales` (as cache_quantise makes them) for KV_Q8_0 alone. */
+struct query {
+	const float *x;
+	const int8_t *q;
+	const float *scales;
+};
+
+struct tile {
+	const struct attention *attention;
+	const uint8_t *keys, *values;
+	uint32_t n;
+	struct query queries[TILE_QUERIES];
+	struct seen seen[TILE_QUERIES];
+	float *sums[TILE_QUERIES]; /* each query's values of this tile, [head_v] */
+	/* Scores, then weights. */
+	float weights[TILE_QUERIES][ATTENTION_TILE] __attribute__((aligned(64)));
+	/* Room for a variant: weights times the scales of a block; keys or values as f32. */
+	float scaled[TILE_QUERIES][ATTENTION_TILE] __attribute__((aligned(64)));
+	float floats[ATTENTION_WIDTH_MAX * ATTENTION_TILE] __attribute__((aligned(64)));
+};
+
+/* What a variant does with its vectors. */
+struct tile_steps {
+	/* As cache_quantise. */
+	void (*quantise)(const float *x, uint32_t n, int8_t *q, float *scales);
+	/* weights[query][j] = q.k * scale for all positions of the tile, unseen ones too. */
+	void (*score)(struct tile *tile);
+	/* Scores [ATTENTION_TILE] become cap * tanh(score / cap). */
+	void (*cap)(float cap, float *scores);
+	/* Scores to weights; those that are not seen become zero. */
+	void (*weigh)(struct seen seen, float *weights, float *largest, float *sum);
+	/* Adds the seen values, weighed, to the sums. */
+	void (*add_values)(struct tile *tile);
+	/* Joins the next tile's result into that of all tiles before it. */
+	void (*join)(const struct attention *attention, float *all, const float *next);
+	void (*finish)(const struct attention *attention, uint32_t head, const float *all,
+		       float *out);
+};
+
+/* The functions of struct kernels, by these steps. */
+void tiles_rows(const struct tile_steps *steps, const struct attention *attention, const float *q,
+		size_t q_stride, uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
+void tiles_one(const struct tile_steps *steps, const struct attention *attention, const float *q,
+	       uint32_t position, uint32_t index, float *partial);
+void tiles_join(const struct tile_steps *steps, const struct attention *attention,
+		const float *partials, uint32_t n_tiles, float *out);
 
 #endif

@@ -4,7 +4,7 @@
 #include "sample.h"
 
 #include "base/half.h"
-#include "compute/cpu/kernels.h"
+#include "compute/cpu/cache.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -25,7 +25,7 @@ struct shape {
 /* A cache of n_kv heads, of which the last is under test. */
 struct example {
 	struct attention attention;
-	uint16_t *pages[PAGES];
+	uint8_t *pages[PAGES];
 	float *sinks; /* [n_q] or NULL */
 	uint32_t n_rows, position;
 	size_t q_stride, out_stride;
@@ -33,9 +33,31 @@ struct example {
 	size_t n_results;
 };
 
-static struct example example_make(uint64_t *state, struct shape s)
+static const struct kernels *c_kernels, *fast;
+
+/* One page: what other heads hold is noise. */
+static uint8_t *make_page(uint64_t *state, const struct attention *attention, size_t bytes)
 {
-	const size_t page_elements = (size_t)ATTENTION_TILE * s.n_kv * (s.head_k + s.head_v);
+	static float values[ATTENTION_TILE * ATTENTION_WIDTH_MAX];
+	uint8_t *page = sample_alloc(bytes);
+	for (size_t i = 0; i < bytes; i++)
+		page[i] = (uint8_t)sample_random(state);
+	sample_floats(state, values, (size_t)ATTENTION_TILE * attention->head_k, -2.0f, 2.0f);
+	cache_put_keys(c_kernels, attention->kind, page + attention->key_offset, 0, ATTENTION_TILE,
+		       values, attention->head_k, attention->head_k);
+	sample_floats(state, values, (size_t)ATTENTION_TILE * attention->head_v, -2.0f, 2.0f);
+	cache_put_values(c_kernels, attention->kind, page + attention->value_offset, 0,
+			 ATTENTION_TILE, values, attention->head_v, attention->head_v);
+	return page;
+}
+
+static struct example example_make(uint64_t *state, enum kv_kind kind, struct shape s)
+{
+	if (!kv_kind_fits(kind, s.head_k) || !kv_kind_fits(kind, s.head_v)) {
+		s.head_k = (s.head_k + 31) / 32 * 32;
+		s.head_v = (s.head_v + 31) / 32 * 32;
+	}
+	const size_t key = kv_head_bytes(kind, s.head_k), value = kv_head_bytes(kind, s.head_v);
 	struct example e = { .n_rows = s.n_rows, .position = s.position };
 	e.attention = (struct attention){
 		.head_k = s.head_k,
@@ -44,19 +66,13 @@ static struct example example_make(uint64_t *state, struct shape s)
 		.window = s.window,
 		.scale = 1.0f / sqrtf((float)s.head_k),
 		.softcap = s.softcap,
-		.pages = (const uint16_t *const *)e.pages,
-		.key_offset = (size_t)(s.n_kv - 1) * ATTENTION_TILE * s.head_k,
-		.key_stride = s.head_k,
-		.value_offset = (size_t)s.n_kv * ATTENTION_TILE * s.head_k +
-				(size_t)(s.n_kv - 1) * s.head_v,
-		.value_stride = (size_t)s.n_kv * s.head_v,
+		.kind = kind,
+		.key_offset = (s.n_kv - 1) * key,
+		.value_offset = s.n_kv * key + (s.n_kv - 1) * value,
 	};
 	const uint32_t last = s.position + s.n_rows - 1;
-	for (uint32_t t = 0; t <= last / ATTENTION_TILE; t++) {
-		e.pages[t] = sample_alloc(page_elements * sizeof(uint16_t));
-		for (size_t i = 0; i < page_elements; i++)
-			e.pages[t][i] = f32_to_f16(sample_uniform(state, -2.0f, 2.0f));
-	}
+	for (uint32_t t = 0; t <= last / ATTENTION_TILE; t++)
+		e.pages[t] = make_page(state, &e.attention, s.n_kv * (key + value));
 	if (s.sinks) {
 		e.sinks = sample_alloc(s.n_q * sizeof(float));
 		sample_floats(state, e.sinks, s.n_q, -2.0f, 6.0f);
@@ -85,7 +101,7 @@ static void example_free(struct example *e)
 /* A struct that moved must point at its own pages. */
 static void run(const struct kernels *kernels, struct example *e, float *out)
 {
-	e->attention.pages = (const uint16_t *const *)e->pages;
+	e->attention.pages = (const uint8_t *const *)e->pages;
 	kernels->attention_rows(&e->attention, e->q, e->q_stride, e->n_rows, e->position, out,
 				e->out_stride);
 }
@@ -94,11 +110,12 @@ static void expect_equal(const struct example *e, const char *what)
 {
 	const size_t at = sample_difference(e->out, e->expected, e->n_results);
 	if (at != e->n_results)
-		fail_msg("%s: width %u/%u, %u heads, window %u, %u rows from %u: float %zu is %a, "
+		fail_msg("%s, %s: width %u/%u, %u heads, window %u, %u rows from %u: float %zu is "
+			 "%a, "
 			 "not %a",
-			 what, e->attention.head_k, e->attention.head_v, e->attention.n_q,
-			 e->attention.window, e->n_rows, e->position, at, (double)e->out[at],
-			 (double)e->expected[at]);
+			 what, kv_kind_name(e->attention.kind), e->attention.head_k,
+			 e->attention.head_v, e->attention.n_q, e->attention.window, e->n_rows,
+			 e->position, at, (double)e->out[at], (double)e->expected[at]);
 }
 
 static const struct shape shapes[] = {
@@ -120,13 +137,13 @@ static const struct shape shapes[] = {
 	{ 128, 128, 2, 1, 0, 1, 600, 1.5f, true },
 };
 
-static const struct kernels *c_kernels, *fast;
+#define N_SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 static void variants_equal_c(void **unused)
 {
 	uint64_t state = 21;
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct example e = example_make(&state, shapes[i]);
+	for (size_t i = 0; i < KV_KINDS * N_SHAPES; i++) {
+		struct example e = example_make(&state, i % KV_KINDS, shapes[i / KV_KINDS]);
 		run(c_kernels, &e, e.expected);
 		run(fast, &e, e.out);
 		expect_equal(&e, fast->name);
@@ -137,7 +154,7 @@ static void variants_equal_c(void **unused)
 static void random_shapes(void **unused)
 {
 	uint64_t state = 22;
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 60; i++) {
 		struct shape s = {
 			.head_k = 8 * (1 + (uint32_t)(sample_random(&state) % 12)),
 			.head_v = 8 * (1 + (uint32_t)(sample_random(&state) % 12)),
@@ -149,9 +166,9 @@ static void random_shapes(void **unused)
 		};
 		if (i % 2)
 			s.window = 0;
-		s.sinks = i % 3 == 0;
+		s.sinks = i % 4 == 0;
 		s.softcap = i % 5 == 0 ? 4.0f : 0.0f;
-		struct example e = example_make(&state, s);
+		struct example e = example_make(&state, i % KV_KINDS, s);
 		run(c_kernels, &e, e.expected);
 		run(fast, &e, e.out);
 		expect_equal(&e, fast->name);
@@ -187,8 +204,8 @@ static void splits_change_nothing(void **unused)
 {
 	uint64_t state = 23;
 	const struct kernels *both[] = { c_kernels, fast };
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct example e = example_make(&state, shapes[i]);
+	for (size_t i = 0; i < KV_KINDS * N_SHAPES; i++) {
+		struct example e = example_make(&state, i % KV_KINDS, shapes[i / KV_KINDS]);
 		run(c_kernels, &e, e.expected);
 		for (int k = 0; k < 2; k++) {
 			memset(e.out, 0, e.n_results * sizeof(float));
@@ -204,29 +221,39 @@ static void splits_change_nothing(void **unused)
 
 /* Positions that are not written yet, or no longer seen, may hold NaN; pages that nobody sees may
  * be missing. */
+static void spoil(struct example *e, uint32_t position)
+{
+	const struct attention *a = &e->attention;
+	uint8_t *page = e->pages[position / ATTENTION_TILE];
+	float nans[ATTENTION_WIDTH_MAX];
+	for (uint32_t i = 0; i < ATTENTION_WIDTH_MAX; i++)
+		nans[i] = NAN;
+	cache_put_keys(c_kernels, a->kind, page + a->key_offset, position % ATTENTION_TILE, 1, nans,
+		       0, a->head_k);
+	cache_put_values(c_kernels, a->kind, page + a->value_offset, position % ATTENTION_TILE, 1,
+			 nans, 0, a->head_v);
+}
+
 static void what_is_not_seen_does_not_matter(void **unused)
 {
 	uint64_t state = 24;
 	const struct shape s = { 64, 64, 3, 1, 70, 20, 150 };
-	struct example e = example_make(&state, s);
-	run(c_kernels, &e, e.expected);
-	for (uint32_t p = 0; p < 3 * ATTENTION_TILE; p++) {
-		if (p + s.window > s.position && p < s.position + s.n_rows)
-			continue;
-		uint16_t *page = e.pages[p / ATTENTION_TILE];
-		const size_t j = p % ATTENTION_TILE;
-		memset(page + e.attention.key_offset + j * e.attention.key_stride, 0xff, 128);
-		memset(page + e.attention.value_offset + j * e.attention.value_stride, 0xff, 128);
+	for (enum kv_kind kind = 0; kind < KV_KINDS; kind++) {
+		struct example e = example_make(&state, kind, s);
+		run(c_kernels, &e, e.expected);
+		for (uint32_t p = 0; p < 3 * ATTENTION_TILE; p++)
+			if (p + s.window <= s.position || p >= s.position + s.n_rows)
+				spoil(&e, p);
+		free(e.pages[0]);
+		e.pages[0] = NULL;
+		run(c_kernels, &e, e.out);
+		expect_equal(&e, "c");
+		run(fast, &e, e.out);
+		expect_equal(&e, fast->name);
+		for (size_t i = 0; i < 64; i++)
+			assert_true(isfinite(e.out[i]));
+		example_free(&e);
 	}
-	free(e.pages[0]);
-	e.pages[0] = NULL;
-	run(c_kernels, &e, e.out);
-	expect_equal(&e, "c");
-	run(fast, &e, e.out);
-	expect_equal(&e, fast->name);
-	for (size_t i = 0; i < 64; i++)
-		assert_true(isfinite(e.out[i]));
-	example_free(&e);
 }
 
 /* A sink above all scores takes nearly all of the sum; one of -infinity takes nothing. */
@@ -234,7 +261,7 @@ static void sinks_at_the_ends(void **unused)
 {
 	uint64_t state = 27;
 	const struct shape s = { 64, 64, 3, 1, 0, 2, 100, 0.0f, true };
-	struct example e = example_make(&state, s);
+	struct example e = example_make(&state, KV_F16, s);
 	e.sinks[0] = -INFINITY;
 	e.sinks[1] = 3e4f;
 	e.sinks[2] = NAN;
@@ -248,18 +275,39 @@ static void sinks_at_the_ends(void **unused)
 	example_free(&e);
 }
 
-/* Zero queries (every weight equal), huge scores, infinities and NaN among the keys. */
-static void odd_values(void **unused)
+/* The key or the value of one position with one value in every column. */
+static void put_odd(struct example *e, uint32_t position, bool key, float x)
+{
+	const struct attention *a = &e->attention;
+	uint8_t *page = e->pages[position / ATTENTION_TILE];
+	const uint32_t at = position % ATTENTION_TILE;
+	float values[ATTENTION_WIDTH_MAX];
+	for (uint32_t i = 0; i < ATTENTION_WIDTH_MAX; i++)
+		values[i] = x;
+	if (key)
+		cache_put_keys(c_kernels, a->kind, page + a->key_offset, at, 1, values, 0,
+			       a->head_k);
+	else
+		cache_put_values(c_kernels, a->kind, page + a->value_offset, at, 1, values, 0,
+				 a->head_v);
+}
+
+/* Zero queries (every weight equal), huge scores, infinities and NaN in the cache. */
+static void odd_values_of(enum kv_kind kind)
 {
 	uint64_t state = 25;
 	const struct shape s = { 64, 64, 2, 1, 0, 80, 60 };
-	struct example e = example_make(&state, s);
+	struct example e = example_make(&state, kind, s);
 	memset(e.q, 0, e.q_stride * sizeof(float));
 	for (uint32_t i = 0; i < 64; i++)
 		e.q[e.q_stride + i] *= 1e30f;
 	e.q[2 * e.q_stride] = NAN;
-	e.pages[1][e.attention.key_offset + 20 * e.attention.key_stride] = 0x7c00;
-	e.pages[1][e.attention.value_offset + 25 * e.attention.value_stride] = 0x7e01;
+	e.q[3 * e.q_stride] = INFINITY;
+	for (uint32_t p = 0; p <= s.position; p++)
+		put_odd(&e, p, false, (float)p / 16.0f);
+	put_odd(&e, 84, true, INFINITY);
+	put_odd(&e, 89, false, NAN);
+	put_odd(&e, 91, true, 1e-33f);
 	e.attention.softcap = 2.0f;
 	run(c_kernels, &e, e.expected);
 	run(fast, &e, e.out);
@@ -268,12 +316,51 @@ static void odd_values(void **unused)
 	run(c_kernels, &e, e.expected);
 	run(fast, &e, e.out);
 	expect_equal(&e, fast->name);
-	double mean = 0;
-	for (uint32_t p = 0; p <= s.position; p++)
-		mean += (double)f16_to_f32(e.pages[0][e.attention.value_offset + p * 64]) / 61;
-	assert_true(fabs((double)e.out[0] - mean) < 1e-6);
+	assert_true(fabs((double)e.out[0] - 60 / 32.0) < 1e-2);
 	assert_true(isnan(e.out[2 * e.out_stride]));
 	example_free(&e);
+}
+
+static void odd_values(void **unused)
+{
+	for (enum kv_kind kind = 0; kind < KV_KINDS; kind++)
+		odd_values_of(kind);
+}
+
+/* ---- against float64, over what the cache holds ---- */
+
+/* Element `at` of a head; `scale` is the place of its block's scale. */
+static double cached(enum kv_kind kind, const uint8_t *head, uint32_t width, size_t at,
+		     size_t scale)
+{
+	if (kind == KV_F32)
+		return (double)((const float *)(const void *)head)[at];
+	if (kind == KV_F16)
+		return (double)f16_to_f32(((const uint16_t *)(const void *)head)[at]);
+	return (int8_t)head[at] * (double)f16_to_f32(cache_scales(head, width)[scale]);
+}
+
+static double score_float64(const struct attention *a, const uint8_t *page, uint32_t j,
+			    const double *q)
+{
+	double score = 0;
+	for (uint32_t i = 0; i < a->head_k; i++)
+		score += q[i] * cached(a->kind, page + a->key_offset, a->head_k,
+				       cache_key_at(a->kind, i, j), i / 32 * 64 + j);
+	score *= (double)a->scale;
+	return a->softcap == 0.0f ? score : (double)a->softcap * tanh(score / (double)a->softcap);
+}
+
+/* The query as the kind's scores see it. */
+static void query_float64(const struct attention *a, const float *x, double *q)
+{
+	int8_t bytes[ATTENTION_WIDTH_MAX];
+	float scales[ATTENTION_WIDTH_MAX / KV_SCALE_BLOCK];
+	if (a->kind == KV_Q8_0)
+		cache_quantise(x, a->head_k, bytes, scales);
+	for (uint32_t i = 0; i < a->head_k; i++)
+		q[i] = a->kind == KV_Q8_0 ? bytes[i] * (double)scales[i / KV_SCALE_BLOCK]
+					  : (double)x[i];
 }
 
 static void one_float64(const struct example *e, uint32_t row, uint32_t head, double *out)
@@ -281,24 +368,17 @@ static void one_float64(const struct example *e, uint32_t row, uint32_t head, do
 	const struct attention *a = &e->attention;
 	const uint32_t position = e->position + row;
 	const uint32_t first = a->window && position >= a->window ? position - a->window + 1 : 0;
-	const float *q = e->q + row * e->q_stride + head * a->head_k;
-	double sum = a->sinks ? exp((double)a->sinks[head]) : 0;
+	double q[ATTENTION_WIDTH_MAX], sum = a->sinks ? exp((double)a->sinks[head]) : 0;
+	query_float64(a, e->q + row * e->q_stride + head * a->head_k, q);
 	memset(out, 0, a->head_v * sizeof(double));
 	for (uint32_t p = first; p <= position; p++) {
-		const uint16_t *page = e->pages[p / ATTENTION_TILE];
-		const uint16_t *key = page + a->key_offset + p % ATTENTION_TILE * a->key_stride;
-		const uint16_t *value =
-			page + a->value_offset + p % ATTENTION_TILE * a->value_stride;
-		double score = 0;
-		for (uint32_t i = 0; i < a->head_k; i++)
-			score += (double)q[i] * (double)f16_to_f32(key[i]);
-		score *= (double)a->scale;
-		if (a->softcap != 0.0f)
-			score = (double)a->softcap * tanh(score / (double)a->softcap);
-		const double weight = exp(score);
+		const uint8_t *page = e->pages[p / ATTENTION_TILE];
+		const uint32_t j = p % ATTENTION_TILE;
+		const double weight = exp(score_float64(a, page, j, q));
 		sum += weight;
 		for (uint32_t i = 0; i < a->head_v; i++)
-			out[i] += weight * (double)f16_to_f32(value[i]);
+			out[i] += weight * cached(a->kind, page + a->value_offset, a->head_v,
+						  cache_value_at(a->head_v, i, j), i / 32 * 64 + j);
 	}
 	for (uint32_t i = 0; i < a->head_v; i++)
 		out[i] /= sum;
@@ -308,8 +388,8 @@ static void c_agrees_with_float64(void **unused)
 {
 	uint64_t state = 26;
 	double expected[ATTENTION_WIDTH_MAX];
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct example e = example_make(&state, shapes[i]);
+	for (size_t i = 0; i < KV_KINDS * N_SHAPES; i++) {
+		struct example e = example_make(&state, i % KV_KINDS, shapes[i / KV_KINDS]);
 		run(c_kernels, &e, e.out);
 		for (uint32_t r = 0; r < e.n_rows; r += 7) {
 			for (uint32_t h = 0; h < e.attention.n_q; h++) {

@@ -2,6 +2,7 @@
  * same from every compiler and processor. A change here means a new NUMERICS_VERSION. */
 #include "sample.h"
 
+#include "compute/cpu/cache.h"
 #include "compute/cpu/rope.h"
 #include "compute/numerics.h"
 
@@ -107,33 +108,58 @@ static void check_vectors(const struct kernels *kernels)
 	expect_hash(kernels, "rope", out, 640, 0xa9fb5dc4u);
 }
 
-static void check_attention(const struct kernels *kernels)
+/* A cache of three pages with one head of width 64. */
+struct cache {
+	uint8_t *pages[3];
+	struct attention attention;
+	float q[5 * 128];
+};
+
+static void fill_cache(const struct kernels *kernels, enum kv_kind kind, struct cache *cache)
 {
 	uint64_t state = 43;
-	static uint16_t pages[3][ATTENTION_TILE * 128];
-	const uint16_t *const page_list[3] = { pages[0], pages[1], pages[2] };
-	static const float sinks[2] = { 1.5f, -0.75f };
-	struct attention attention = { .head_k = 64,
-				       .head_v = 64,
-				       .n_q = 2,
-				       .window = 100,
-				       .scale = 0.125f,
-				       .pages = page_list,
-				       .key_stride = 64,
-				       .value_offset = (size_t)ATTENTION_TILE * 64,
-				       .value_stride = 64 };
-	float q[5 * 128], out[5 * 128], values[ATTENTION_TILE * 128];
+	static float values[ATTENTION_TILE * 64];
+	const size_t head = kv_head_bytes(kind, 64);
+	cache->attention = (struct attention){ .head_k = 64,
+					       .head_v = 64,
+					       .n_q = 2,
+					       .window = 100,
+					       .scale = 0.125f,
+					       .kind = kind,
+					       .pages = (const uint8_t *const *)cache->pages,
+					       .value_offset = head };
 	for (int t = 0; t < 3; t++) {
-		sample_floats(&state, values, ATTENTION_TILE * 128, -2.0f, 2.0f);
-		kernels->to_f16(pages[t], values, ATTENTION_TILE * 128);
+		cache->pages[t] = sample_alloc(2 * head);
+		sample_floats(&state, values, ATTENTION_TILE * 64, -2.0f, 2.0f);
+		cache_put_keys(kernels, kind, cache->pages[t], 0, ATTENTION_TILE, values, 64, 64);
+		sample_floats(&state, values, ATTENTION_TILE * 64, -2.0f, 2.0f);
+		cache_put_values(kernels, kind, cache->pages[t] + head, 0, ATTENTION_TILE, values,
+				 64, 64);
 	}
-	sample_floats(&state, q, 5 * 128, -2.0f, 2.0f);
-	kernels->attention_rows(&attention, q, 128, 5, 150, out, 128);
-	expect_hash(kernels, "attention", out, 5 * 128, 0xbd62b851u);
-	attention.softcap = 3.0f;
-	attention.sinks = sinks;
-	kernels->attention_rows(&attention, q, 128, 5, 150, out, 128);
-	expect_hash(kernels, "attention with a cap and sinks", out, 5 * 128, 0x50f93b58u);
+	sample_floats(&state, cache->q, 5 * 128, -2.0f, 2.0f);
+}
+
+static void check_attention(const struct kernels *kernels)
+{
+	static const float sinks[2] = { 1.5f, -0.75f };
+	static const uint32_t hashes[KV_KINDS][2] = {
+		[KV_F16] = { 0x4731c650u, 0x0b407517u },
+		[KV_Q8_0] = { 0x8c1bd52bu, 0xd8eda724u },
+		[KV_F32] = { 0x911c5a7au, 0x663b657du },
+	};
+	for (enum kv_kind kind = 0; kind < KV_KINDS; kind++) {
+		struct cache cache;
+		float out[5 * 128];
+		fill_cache(kernels, kind, &cache);
+		kernels->attention_rows(&cache.attention, cache.q, 128, 5, 150, out, 128);
+		expect_hash(kernels, kv_kind_name(kind), out, 5 * 128, hashes[kind][0]);
+		cache.attention.softcap = 3.0f;
+		cache.attention.sinks = sinks;
+		kernels->attention_rows(&cache.attention, cache.q, 128, 5, 150, out, 128);
+		expect_hash(kernels, "a cap and sinks", out, 5 * 128, hashes[kind][1]);
+		for (int t = 0; t < 3; t++)
+			free(cache.pages[t]);
+	}
 }
 
 static void bits_are_those_of_the_contract(void **unused)

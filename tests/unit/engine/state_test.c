@@ -13,27 +13,52 @@
 #define PAGES    6u
 #define ROWS_MAX 512u
 
-static const struct state_layer layers[N_LAYERS] = { { 2, 8, 8 }, { 1, 16, 8 }, { 2, 8, 16 } };
+static const struct state_layer layers[N_LAYERS] = { { 2, 8, 8, 0 },
+						     { 1, 16, 8, 0 },
+						     { 2, 8, 16, 0 } };
 
 struct fixture {
 	struct account account;
+	const struct state_layer *layers; /* [N_LAYERS] */
 	struct state *state;
 	uint32_t slots[ROWS_MAX];
 	struct work_row rows[ROWS_MAX];
 };
 
-static int set_up(void **given)
+static int set_up_with(void **given, const struct state_config *config)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
+	f->layers = config->layers;
+	account_init(&f->account, 1u << 30);
+	f->state = state_create(config, &f->account, NULL);
+	assert_non_null(f->state);
+	assert_int_equal(atomic_load(&f->account.used_bytes), state_bytes(config));
+	*given = f;
+	return 0;
+}
+
+static int set_up(void **given)
+{
 	const struct state_config config = { .layers = layers,
 					     .n_layers = N_LAYERS,
 					     .positions = PAGES * STATE_PAGE };
-	account_init(&f->account, 1u << 30);
-	f->state = state_create(&config, &f->account, NULL);
-	assert_non_null(f->state);
-	assert_int_equal(atomic_load(&f->account.used_bytes), state_bytes(&config));
-	*given = f;
-	return 0;
+	return set_up_with(given, &config);
+}
+
+/* Two sliding layers and one that sees all; up to two sequences, up to 32 rows at once. */
+#define WINDOW 100u
+static const struct state_layer sliding[N_LAYERS] = { { 2, 8, 8, WINDOW },
+						      { 1, 16, 8, 0 },
+						      { 2, 8, 16, WINDOW } };
+
+static int set_up_sliding(void **given)
+{
+	const struct state_config config = { .layers = sliding,
+					     .n_layers = N_LAYERS,
+					     .positions = 40 * STATE_PAGE,
+					     .sequences = 2,
+					     .rows_max = 32 };
+	return set_up_with(given, &config);
 }
 
 static int tear_down(void **given)
@@ -60,7 +85,6 @@ static uint32_t pages_used(const struct fixture *f)
 {
 	struct state_counts counts;
 	state_counts(f->state, &counts);
-	assert_int_equal(counts.pages_total, PAGES);
 	return counts.pages_used;
 }
 
@@ -85,19 +109,33 @@ static uint16_t mark(uint32_t text, uint32_t layer, uint32_t position, uint32_t 
 	return (uint16_t)(text * 7919 + layer * 613 + position * 37 + column * 3);
 }
 
+/* Column i of a head's keys and values in a page; any order serves here. */
+static uint16_t *key_in(const struct fixture *f, uint8_t *page, uint32_t layer, uint32_t head,
+			uint32_t position)
+{
+	uint16_t *keys = (uint16_t *)(void *)(page + state_key_offset(f->state, layer, head));
+	return keys + (size_t)position % STATE_PAGE * f->layers[layer].head_k;
+}
+
+static uint16_t *value_in(const struct fixture *f, uint8_t *page, uint32_t layer, uint32_t head,
+			  uint32_t position)
+{
+	uint16_t *values = (uint16_t *)(void *)(page + state_value_offset(f->state, layer, head));
+	return values + (size_t)position % STATE_PAGE * f->layers[layer].head_v;
+}
+
 static void write_row(struct fixture *f, uint32_t layer, uint32_t row, uint32_t text)
 {
-	const struct state_layer *shape = &layers[layer];
-	const uint32_t position = f->rows[row].position, at = position % STATE_PAGE;
-	uint16_t *page = state_page(f->state, f->slots[row], position);
+	const struct state_layer *shape = &f->layers[layer];
+	const uint32_t position = f->rows[row].position;
+	uint8_t *page = state_page(f->state, layer, f->slots[row], position);
 	for (uint32_t h = 0; h < shape->n_head_kv; h++) {
-		uint16_t *key = page + state_key_offset(f->state, layer, h) + at * shape->head_k;
-		uint16_t *value =
-			page + state_value_offset(f->state, layer, h) + at * shape->head_v;
 		for (uint32_t i = 0; i < shape->head_k; i++)
-			key[i] = mark(text, layer, position, h * 32 + i);
+			key_in(f, page, layer, h, position)[i] =
+				mark(text, layer, position, h * 32 + i);
 		for (uint32_t i = 0; i < shape->head_v; i++)
-			value[i] = mark(text + 1, layer, position, h * 32 + i);
+			value_in(f, page, layer, h, position)[i] =
+				mark(text + 1, layer, position, h * 32 + i);
 	}
 }
 
@@ -115,23 +153,25 @@ static enum fail_code append(struct fixture *f, uint32_t sequence, uint32_t posi
 	return FAIL_NONE;
 }
 
+static void check_layer(struct fixture *f, uint32_t layer, uint32_t slot, uint32_t first,
+			uint32_t end, uint32_t text)
+{
+	const uint8_t *const *pages = state_pages(f->state, layer, slot);
+	const uint32_t h = f->layers[layer].n_head_kv - 1;
+	for (uint32_t p = first; p < end; p++) {
+		uint8_t *page = (uint8_t *)(uintptr_t)pages[p / STATE_PAGE];
+		assert_non_null(page);
+		assert_int_equal(key_in(f, page, layer, h, p)[5], mark(text, layer, p, h * 32 + 5));
+		assert_int_equal(value_in(f, page, layer, h, p)[7],
+				 mark(text + 1, layer, p, h * 32 + 7));
+	}
+}
+
 static void check_text(struct fixture *f, uint32_t slot, uint32_t first, uint32_t end,
 		       uint32_t text)
 {
-	const uint16_t *const *pages = state_pages(f->state, slot);
-	for (uint32_t i = 0; i < N_LAYERS; i++) {
-		for (uint32_t p = first; p < end; p++) {
-			const struct state_layer *shape = &layers[i];
-			const uint32_t h = shape->n_head_kv - 1;
-			const uint16_t *page = pages[p / STATE_PAGE];
-			const uint16_t *key = page + state_key_offset(f->state, i, h) +
-					      p % STATE_PAGE * shape->head_k;
-			const uint16_t *value = page + state_value_offset(f->state, i, h) +
-						p % STATE_PAGE * shape->head_v;
-			assert_int_equal(key[5], mark(text, i, p, h * 32 + 5));
-			assert_int_equal(value[7], mark(text + 1, i, p, h * 32 + 7));
-		}
-	}
+	for (uint32_t i = 0; i < N_LAYERS; i++)
+		check_layer(f, i, slot, first, end, text);
 }
 
 /* The slot of a sequence, found by preparing its next row. */
@@ -289,6 +329,146 @@ static void test_the_table_of_sequences_ends(void **given)
 	assert_int_equal(apply(f, WORK_OPEN, 1000, 0, 0), FAIL_NONE);
 }
 
+/* ---- sliding layers ---- */
+
+/* In pieces of at most 32 rows. */
+static enum fail_code append_long(struct fixture *f, uint32_t sequence, uint32_t first,
+				  uint32_t end, uint32_t text)
+{
+	for (uint32_t at = first; at < end;) {
+		const uint32_t left = end - at, n = left < 32 ? left : 32;
+		const enum fail_code code = append(f, sequence, at, n, text);
+		if (code)
+			return code;
+		at += n;
+	}
+	return FAIL_NONE;
+}
+
+static void test_sliding_layers_keep_a_window(void **given)
+{
+	struct fixture *f = *given;
+	apply(f, WORK_OPEN, 1, 0, 0);
+	apply(f, WORK_OPEN, 2, 0, 0);
+	assert_int_equal(append_long(f, 1, 0, 1250, 10), FAIL_NONE);
+	assert_int_equal(append_long(f, 2, 0, 1279, 20), FAIL_NONE);
+	const uint32_t slot = slot_of(f, 1, 1250);
+	check_layer(f, 0, slot, 1250 - 99 - 64, 1250, 10);
+	check_layer(f, 1, slot, 0, 1250, 10);
+	check_layer(f, 2, slot, 1250 - 99 - 64, 1250, 10);
+	assert_null(state_pages(f->state, 0, slot)[15]);
+	assert_int_equal(pages_used(f), 20 + 20);
+	apply(f, WORK_DROP, 1, 0, 0);
+	apply(f, WORK_DROP, 2, 0, 0);
+	assert_int_equal(pages_used(f), 0);
+}
+
+/* 100 - 1 + 64 + 32 positions lie in at most 5 pages, for each of two sequences. */
+static void test_a_window_costs_a_window(void **unused)
+{
+	struct state_config config = { .layers = sliding,
+				       .n_layers = 1,
+				       .positions = 40 * STATE_PAGE,
+				       .sequences = 2,
+				       .rows_max = 32 };
+	const uint64_t page = 2 * 2 * kv_head_bytes(KV_F16, 8), some = state_bytes(&config);
+	config.sequences = 0;
+	assert_in_range(state_bytes(&config) - some, 30 * page, 30 * (page + 8));
+	config.sequences = 100;
+	const uint64_t many = state_bytes(&config);
+	config.sequences = 0;
+	assert_int_equal(state_bytes(&config), many);
+}
+
+static void test_a_trim_behind_the_window_is_refused(void **given)
+{
+	struct fixture *f = *given;
+	apply(f, WORK_OPEN, 1, 0, 0);
+	append_long(f, 1, 0, 1000, 10);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1000), FAIL_NONE);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 500), FAIL_NOT_FOUND);
+	assert_int_equal(append(f, 1, 1000, 1, 10), FAIL_NONE); /* it is as before */
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1001 - STATE_BACK), FAIL_NONE);
+	assert_int_equal(append_long(f, 1, 1001 - STATE_BACK, 1100, 20), FAIL_NONE);
+	const uint32_t slot = slot_of(f, 1, 1100);
+	check_layer(f, 0, slot, 1100 - 99 - 64, 1100, 20);
+	check_layer(f, 1, slot, 0, 1001 - STATE_BACK, 10);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 0), FAIL_NONE); /* all may always go */
+	assert_int_equal(pages_used(f), 0);
+	assert_int_equal(append_long(f, 1, 0, 200, 30), FAIL_NONE);
+	/* nothing was given back yet: any trim will do */
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1), FAIL_NONE);
+}
+
+static void test_forks_of_sliding_layers(void **given)
+{
+	struct fixture *f = *given;
+	apply(f, WORK_OPEN, 1, 0, 0);
+	append_long(f, 1, 0, 500, 10);
+	assert_int_equal(apply(f, WORK_FORK, 1, 2, 0), FAIL_NONE);
+	assert_int_equal(append_long(f, 2, 500, 700, 20), FAIL_NONE);
+	assert_int_equal(append_long(f, 1, 500, 530, 30), FAIL_NONE);
+	check_layer(f, 2, slot_of(f, 1, 530), 530 - 163, 500, 10);
+	check_layer(f, 2, slot_of(f, 1, 530), 500, 530, 30);
+	check_layer(f, 2, slot_of(f, 2, 700), 700 - 163, 700, 20);
+	assert_int_equal(apply(f, WORK_DROP, 1, 0, 0), FAIL_NONE);
+	check_layer(f, 1, slot_of(f, 2, 700), 0, 500, 10);
+	assert_int_equal(apply(f, WORK_DROP, 2, 0, 0), FAIL_NONE);
+	assert_int_equal(pages_used(f), 0);
+}
+
+/* A checkpoint keeps its own pages, however far the sequence went on. */
+static void test_a_checkpoint_of_sliding_layers(void **given)
+{
+	struct fixture *f = *given;
+	apply(f, WORK_OPEN, 1, 0, 0);
+	append_long(f, 1, 0, 300, 10);
+	assert_int_equal(apply(f, WORK_CHECKPOINT, 1, 7, 0), FAIL_NONE);
+	append_long(f, 1, 300, 900, 20);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 300), FAIL_NOT_FOUND);
+	assert_int_equal(apply(f, WORK_RESTORE, 1, 7, 0), FAIL_NONE);
+	check_layer(f, 0, slot_of(f, 1, 300), 300 - 163, 300, 10);
+	assert_int_equal(append_long(f, 1, 300, 400, 30), FAIL_NONE);
+	check_layer(f, 0, slot_of(f, 1, 400), 300, 400, 30);
+	check_layer(f, 1, slot_of(f, 1, 400), 0, 300, 10);
+}
+
+/* Work that was abandoned after old pages went: the rows before it still see their window. */
+static void test_abandoned_rows_of_sliding_layers(void **given)
+{
+	struct fixture *f = *given;
+	apply(f, WORK_OPEN, 1, 0, 0);
+	append_long(f, 1, 0, 600, 10);
+	assert_int_equal(prepare(f, 1, 600, 32, 0, N_LAYERS), FAIL_NONE);
+	state_abandon(f->state, f->slots, 32);
+	assert_int_equal(append(f, 1, 632, 1, 10), FAIL_INVALID);
+	check_layer(f, 0, slot_of(f, 1, 600), 600 - 163, 600, 10);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 600 - STATE_BACK), FAIL_NONE);
+}
+
+static void test_kinds_take_what_they_say(void **unused)
+{
+	static const struct state_layer wide[1] = { { 4, 128, 64, 0 } };
+	uint64_t bytes[KV_KINDS];
+	struct fail fail;
+	struct account account;
+	account_init(&account, 1u << 30);
+	for (enum kv_kind kind = 0; kind < KV_KINDS; kind++) {
+		const struct state_config config = {
+			.layers = wide, .n_layers = 1, .kind = kind, .positions = 6400
+		};
+		bytes[kind] = state_bytes(&config);
+	}
+	assert_int_equal(bytes[KV_F32] - bytes[KV_F16], 6400 * 4 * 192 * 2);
+	assert_int_equal(bytes[KV_F16] - bytes[KV_Q8_0], 6400 * 4 * 192 * 15 / 16);
+	const struct state_config odd = {
+		.layers = layers, .n_layers = 1, .kind = KV_Q8_0, .positions = 64
+	};
+	assert_null(state_create(&odd, &account, &fail));
+	assert_int_equal(fail.code, FAIL_UNSUPPORTED);
+	assert_non_null(strstr(fail.text, "q8_0"));
+}
+
 static void test_the_account_is_asked_first(void **given)
 {
 	struct account account;
@@ -315,6 +495,18 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_pool_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_table_of_sequences_ends, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_sliding_layers_keep_a_window, set_up_sliding,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_trim_behind_the_window_is_refused,
+						set_up_sliding, tear_down),
+		cmocka_unit_test_setup_teardown(test_forks_of_sliding_layers, set_up_sliding,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_checkpoint_of_sliding_layers, set_up_sliding,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_abandoned_rows_of_sliding_layers,
+						set_up_sliding, tear_down),
+		cmocka_unit_test(test_a_window_costs_a_window),
+		cmocka_unit_test(test_kinds_take_what_they_say),
 		cmocka_unit_test(test_the_account_is_asked_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,218 @@
+#include "compute/cpu/tiles.h"
+
+#include "compute/cpu/cache.h"
+#include "compute/cpu/maths.h"
+
+#include <string.h>
+
+size_t attention_partial_floats(const struct attention *attention)
+{
+	return attention->n_q * partial_stride(attention);
+}
+
+void attention_tiles(const struct attention *attention, uint32_t position, uint32_t *first,
+		     uint32_t *end)
+{
+	*first = first_seen(attention, position) / ATTENTION_TILE;
+	*end = position / ATTENTION_TILE + 1;
+}
+
+float attention_factor(const struct attention *attention, uint32_t head, const float *all)
+{
+	const float *tail = all + attention->head_v;
+	const float sum = tail[PARTIAL_SUM], top = tail[PARTIAL_MAX];
+	if (!attention->sinks)
+		return 1.0f / sum;
+	const float sink = attention->sinks[head];
+	const float higher = sink > top ? sink : top;
+	const float keep = maths_exp(top - higher);
+	return keep * (1.0f / __builtin_fmaf(sum, keep, maths_exp(sink - higher)));
+}
+
+/* ---- up to TILE_QUERIES queries, numbered row after row, head after head ---- */
+
+#define PARTIAL_FLOATS_MAX ((ATTENTION_WIDTH_MAX + PARTIAL_EXTRA) * TILE_QUERIES)
+
+struct batch {
+	const struct tile_steps *steps;
+	const struct attention *attention;
+	const float *q;
+	size_t q_stride;
+	uint32_t position;   /* of row 0 */
+	uint32_t first, end; /* queries */
+	struct query queries[TILE_QUERIES];
+	struct tile tile;
+	/* [TILE_QUERIES, partial_stride] */
+	float all[PARTIAL_FLOATS_MAX] __attribute__((aligned(64)));
+	float next[PARTIAL_FLOATS_MAX] __attribute__((aligned(64)));
+	int8_t bytes[TILE_QUERIES][ATTENTION_WIDTH_MAX] __attribute__((aligned(64)));
+	float scales[TILE_QUERIES][ATTENTION_WIDTH_MAX / KV_SCALE_BLOCK];
+};
+
+static uint32_t row_of(const struct batch *batch, uint32_t query)
+{
+	return query / batch->attention->n_q;
+}
+
+static uint32_t head_of(const struct batch *batch, uint32_t query)
+{
+	return query % batch->attention->n_q;
+}
+
+static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
+{
+	const uint32_t head_k = batch->attention->head_k;
+	batch->first = first;
+	batch->end = end;
+	for (uint32_t i = 0; i < end - first; i++) {
+		const float *x = batch->q + row_of(batch, first + i) * batch->q_stride +
+				 (size_t)head_of(batch, first + i) * head_k;
+		batch->queries[i] = (struct query){ x, batch->bytes[i], batch->scales[i] };
+		if (batch->attention->kind == KV_Q8_0)
+			batch->steps->quantise(x, head_k, batch->bytes[i], batch->scales[i]);
+	}
+}
+
+static void set_tile(struct batch *batch, uint32_t index)
+{
+	const struct attention *attention = batch->attention;
+	const uint8_t *page = attention->pages[index];
+	batch->tile.attention = attention;
+	batch->tile.keys = page + attention->key_offset;
+	batch->tile.values = page + attention->value_offset;
+	batch->tile.n = 0;
+}
+
+static void add_query(struct batch *batch, uint32_t query, struct seen seen)
+{
+	struct tile *tile = &batch->tile;
+	tile->queries[tile->n] = batch->queries[query - batch->first];
+	tile->seen[tile->n] = seen;
+	tile->sums[tile->n] = batch->next + tile->n * partial_stride(batch->attention);
+	tile->n++;
+}
+
+/* The partial results of the tile's queries, in their order, to batch->next. */
+static void run_tile(struct batch *batch)
+{
+	struct tile *tile = &batch->tile;
+	const struct attention *attention = batch->attention;
+	const size_t bytes = partial_stride(attention) * sizeof(float);
+	batch->steps->score(tile);
+	for (uint32_t i = 0; i < tile->n; i++) {
+		float *tail = tile->sums[i] + attention->head_v;
+		memset(tile->sums[i], 0, bytes);
+		if (attention->softcap != 0.0f)
+			batch->steps->cap(attention->softcap, tile->weights[i]);
+		batch->steps->weigh(tile->seen[i], tile->weights[i], &tail[PARTIAL_MAX],
+				    &tail[PARTIAL_SUM]);
+	}
+	batch->steps->add_values(tile);
+}
+
+/* ---- all tiles ---- */
+
+static void join_tile(struct batch *batch, const uint32_t *queries, const bool *is_first)
+{
+	const size_t stride = partial_stride(batch->attention);
+	for (uint32_t i = 0; i < batch->tile.n; i++) {
+		float *all = batch->all + (queries[i] - batch->first) * stride;
+		if (is_first[i])
+			memcpy(all, batch->next + i * stride, stride * sizeof(float));
+		else
+			batch->steps->join(batch->attention, all, batch->next + i * stride);
+	}
+}
+
+static void batch_tile(struct batch *batch, uint32_t index)
+{
+	uint32_t queries[TILE_QUERIES];
+	bool is_first[TILE_QUERIES];
+	set_tile(batch, index);
+	for (uint32_t query = batch->first; query < batch->end; query++) {
+		const uint32_t position = batch->position + row_of(batch, query);
+		const uint32_t n = batch->tile.n;
+		uint32_t first, end;
+		attention_tiles(batch->attention, position, &first, &end);
+		if (index < first || index >= end)
+			continue;
+		queries[n] = query;
+		is_first[n] = index == first;
+		add_query(batch, query, tile_seen(batch->attention, position, index));
+	}
+	run_tile(batch);
+	join_tile(batch, queries, is_first);
+}
+
+static void run_batch(struct batch *batch)
+{
+	uint32_t first, end, unused;
+	attention_tiles(batch->attention, batch->position + row_of(batch, batch->first), &first,
+			&unused);
+	attention_tiles(batch->attention, batch->position + row_of(batch, batch->end - 1), &unused,
+			&end);
+	for (uint32_t index = first; index < end; index++)
+		batch_tile(batch, index);
+}
+
+void tiles_rows(const struct tile_steps *steps, const struct attention *attention, const float *q,
+		size_t q_stride, uint32_t n_rows, uint32_t position, float *out, size_t out_stride)
+{
+	struct batch batch;
+	batch.steps = steps;
+	batch.attention = attention;
+	batch.q = q;
+	batch.q_stride = q_stride;
+	batch.position = position;
+	const uint32_t n_queries = n_rows * attention->n_q;
+	for (uint32_t first = 0; first < n_queries; first += TILE_QUERIES) {
+		const uint32_t left = n_queries - first;
+		take_queries(&batch, first, first + (left < TILE_QUERIES ? left : TILE_QUERIES));
+		run_batch(&batch);
+		for (uint32_t query = first; query < batch.end; query++)
+			steps->finish(attention, head_of(&batch, query),
+				      batch.all + (query - first) * partial_stride(attention),
+				      out + row_of(&batch, query) * out_stride +
+					      (size_t)head_of(&batch, query) * attention->head_v);
+	}
+}
+
+/* ---- one tile, joined later ---- */
+
+void tiles_one(const struct tile_steps *steps, const struct attention *attention, const float *q,
+	       uint32_t position, uint32_t index, float *partial)
+{
+	struct batch batch;
+	const struct seen seen = tile_seen(attention, position, index);
+	const size_t stride = partial_stride(attention);
+	batch.steps = steps;
+	batch.attention = attention;
+	batch.q = q;
+	batch.q_stride = 0; /* there is one row */
+	batch.position = position;
+	for (uint32_t first = 0; first < attention->n_q; first += TILE_QUERIES) {
+		const uint32_t left = attention->n_q - first;
+		take_queries(&batch, first, first + (left < TILE_QUERIES ? left : TILE_QUERIES));
+		set_tile(&batch, index);
+		for (uint32_t query = first; query < batch.end; query++)
+			add_query(&batch, query, seen);
+		run_tile(&batch);
+		memcpy(partial + first * stride, batch.next, batch.tile.n * stride * sizeof(float));
+	}
+}
+
+void tiles_join(const struct tile_steps *steps, const struct attention *attention,
+		const float *partials, uint32_t n_tiles, float *out)
+{
+	const size_t stride = partial_stride(attention);
+	float all[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA] __attribute__((aligned(64)));
+	for (uint32_t h = 0; h < attention->n_q; h++) {
+		const float *next = partials + h * stride;
+		memcpy(all, next, stride * sizeof(float));
+		for (uint32_t tile = 1; tile < n_tiles; tile++) {
+			next += attention_partial_floats(attention);
+			steps->join(attention, all, next);
+		}
+		steps->finish(attention, h, all, out + (size_t)h * attention->head_v);
+	}
+}
