@@ -211,7 +211,7 @@ static void overhead_lead(void *context)
 {
 	struct overhead_bench *bench = context;
 	const double turns[OVERHEAD_HEAD / 2] = { 1 };
-	rope_table(bench->table, turns, OVERHEAD_HEAD, 7);
+	rope_table(bench->table, turns, OVERHEAD_HEAD, 1, 7);
 	bench->seconds = best_of(overhead_call, bench, bench->budget_ms);
 }
 

@@ -8,47 +8,127 @@ static const struct family families[] = {
 		.name = "llama",
 		.pairing = ROPE_ADJACENT,
 		.activation = ACTIVATION_SILU,
-		.may_have_qkv_bias = true,
-		.may_have_rope_freqs = true,
+		.parts = LAYER_PRE_NORM,
+		.may = LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_FUSED_QKV,
+		.rope_factors = true,
 	},
 	{
-		/* 62 layers is the 27B model, whose query scale is that of its wider heads */
+		/* Ministral 3 */
+		.name = "mistral3",
+		.pairing = ROPE_ADJACENT,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM,
+		.may = LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_FUSED_QKV,
+		.reads = READS_TEMPERATURE,
+		.rope_factors = true,
+	},
+	{
+		/* Qwen 2 and 2.5, QwQ, R1-Distill-Qwen */
+		.name = "qwen2",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM,
+		.may = LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_FUSED_QKV,
+	},
+	{
+		.name = "qwen3",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM | LAYER_QK_NORM,
+		.may = LAYER_QKV_BIAS | LAYER_FUSED_QKV,
+	},
+	{
+		/* 46 layers is the 27B model, whose query scale is that of its wider heads */
+		.name = "gemma2",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_GELU_TANH,
+		.parts = LAYER_PRE_NORM | LAYER_POST_NORM,
+		.may = LAYER_FUSED_QKV,
+		.reads = READS_ATTENTION_CAP | READS_LOGIT_CAP,
+		.scaled_embedding = true,
+		.attention_cap = 50,
+		.logit_cap = 30,
+		.sliding_period = 2,
+		.window = 4096,
+		.wide_scale_layers = 46,
+	},
+	{
+		/* 62 layers is the 27B model */
 		.name = "gemma3",
 		.pairing = ROPE_HALVES,
 		.activation = ACTIVATION_GELU_TANH,
-		.qk_norm = true,
-		.post_norm = true,
+		.parts = LAYER_PRE_NORM | LAYER_POST_NORM | LAYER_QK_NORM,
+		.may = LAYER_FUSED_QKV,
+		.reads = READS_LOGIT_CAP,
 		.scaled_embedding = true,
 		.sliding_period = 6,
 		.sliding_rope_base = 10000.0f,
+		.sliding_unscaled = true,
 		.wide_scale_layers = 62,
+	},
+	{
+		/* Phi-3, 3.5 and 4: the window that Phi-3's files name is the whole context it was
+		 * trained for, so that nobody heeds it */
+		.name = "phi3",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM | LAYER_FUSED_GATE_UP,
+		.may = LAYER_FUSED_QKV | LAYER_QKV_BIAS,
+		.rope_factors = true,
+	},
+	{
+		/* OLMo 2; OLMo 3, which adds windows */
+		.name = "olmo2",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_POST_NORM | LAYER_QK_NORM_WIDE,
+		.may = LAYER_FUSED_QKV,
+		.sliding_period = 4,
+		.sliding_unscaled = true,
+	},
+	{
+		.name = "granite",
+		.pairing = ROPE_ADJACENT,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM,
+		.may = LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_FUSED_QKV,
+		.reads = READS_ATTENTION_SCALE | READS_EMBEDDING_SCALE | READS_RESIDUAL_SCALE |
+			 READS_LOGIT_SCALE,
+		.rope_factors = true,
 	},
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
 static const struct family_tensor tensors[] = {
-	{ "attn_norm.weight", DIM_EMBD, DIM_ONE, WHEN_ALWAYS },
-	{ "attn_q.weight", DIM_EMBD, DIM_Q, WHEN_ALWAYS },
-	{ "attn_k.weight", DIM_EMBD, DIM_K, WHEN_ALWAYS },
-	{ "attn_v.weight", DIM_EMBD, DIM_V, WHEN_ALWAYS },
-	{ "attn_q.bias", DIM_Q, DIM_ONE, WHEN_QKV_BIAS },
-	{ "attn_k.bias", DIM_K, DIM_ONE, WHEN_QKV_BIAS },
-	{ "attn_v.bias", DIM_V, DIM_ONE, WHEN_QKV_BIAS },
-	{ "attn_q_norm.weight", DIM_HEAD_K, DIM_ONE, WHEN_QK_NORM },
-	{ "attn_k_norm.weight", DIM_HEAD_K, DIM_ONE, WHEN_QK_NORM },
-	{ "attn_output.weight", DIM_HEADS, DIM_EMBD, WHEN_ALWAYS },
-	{ "post_attention_norm.weight", DIM_EMBD, DIM_ONE, WHEN_POST_NORM },
-	{ "ffn_norm.weight", DIM_EMBD, DIM_ONE, WHEN_ALWAYS },
-	{ "ffn_gate.weight", DIM_EMBD, DIM_FF, WHEN_ALWAYS },
-	{ "ffn_up.weight", DIM_EMBD, DIM_FF, WHEN_ALWAYS },
-	{ "ffn_down.weight", DIM_FF, DIM_EMBD, WHEN_ALWAYS },
-	{ "post_ffw_norm.weight", DIM_EMBD, DIM_ONE, WHEN_POST_NORM },
+	{ "attn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, 0, SLOT_ATTN_NORM },
+	{ "attn_q.weight", DIM_EMBD, DIM_Q, 0, LAYER_FUSED_QKV, SLOT_Q },
+	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV, SLOT_K },
+	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV, SLOT_V },
+	{ "attn_qkv.weight", DIM_EMBD, DIM_QKV, LAYER_FUSED_QKV, 0, SLOT_QKV },
+	{ "attn_q.bias", DIM_Q, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_Q_BIAS },
+	{ "attn_k.bias", DIM_K, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_K_BIAS },
+	{ "attn_v.bias", DIM_V, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_V_BIAS },
+	{ "attn_q_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, 0, SLOT_Q_NORM },
+	{ "attn_k_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, 0, SLOT_K_NORM },
+	{ "attn_q_norm.weight", DIM_Q, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_Q_NORM },
+	{ "attn_k_norm.weight", DIM_K, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_K_NORM },
+	{ "attn_output.weight", DIM_HEADS, DIM_EMBD, 0, 0, SLOT_ATTN_OUT },
+	{ "attn_output.bias", DIM_EMBD, DIM_ONE, LAYER_OUT_BIAS, 0, SLOT_OUT_BIAS },
+	{ "post_attention_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0,
+	  SLOT_POST_ATTN_NORM },
+	{ "ffn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, 0, SLOT_FFN_NORM },
+	{ "ffn_gate.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP, SLOT_GATE },
+	{ "ffn_up.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP, SLOT_UP },
+	{ "ffn_up.weight", DIM_EMBD, DIM_GATE_UP, LAYER_FUSED_GATE_UP, 0, SLOT_GATE_UP },
+	{ "ffn_down.weight", DIM_FF, DIM_EMBD, 0, 0, SLOT_DOWN },
+	{ "post_ffw_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0, SLOT_POST_FFN_NORM },
 };
 
-#define TENSORS (sizeof(tensors) / sizeof(tensors[0]))
+#define TENSORS      (sizeof(tensors) / sizeof(tensors[0]))
+#define ROPE_TENSORS 3
 
-_Static_assert(TENSORS + 1 <= UNIT_TENSORS_MAX, "a layer and rope_freqs fit into a unit");
+_Static_assert(TENSORS + ROPE_TENSORS <= UNIT_TENSORS_MAX, "a layer and RoPE factors fit a unit");
 
 const struct family *family_find(const char *name, size_t size)
 {
@@ -68,24 +148,18 @@ const struct family_tensor *family_tensor_at(uint32_t index)
 	return index < TENSORS ? &tensors[index] : NULL;
 }
 
-bool family_tensor_present(const struct family_tensor *tensor, const struct model_shape *shape)
+bool family_tensor_present(const struct family_tensor *tensor, const struct layer_shape *layer)
 {
-	switch (tensor->when) {
-	case WHEN_ALWAYS:
-		return true;
-	case WHEN_QK_NORM:
-		return shape->qk_norm;
-	case WHEN_POST_NORM:
-		return shape->post_norm;
-	case WHEN_QKV_BIAS:
-		return shape->qkv_bias;
-	}
-	return false;
+	return (layer->parts & tensor->needs) == tensor->needs &&
+	       (layer->parts & tensor->lacks) == 0;
 }
 
 uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 			 const struct layer_shape *layer)
 {
+	const uint64_t q = layer ? (uint64_t)layer->n_head * layer->head_k : 0;
+	const uint64_t k = layer ? (uint64_t)layer->n_head_kv * layer->head_k : 0;
+	const uint64_t v = layer ? (uint64_t)layer->n_head_kv * layer->head_v : 0;
 	switch (dim) {
 	case DIM_ONE:
 		return 1;
@@ -94,19 +168,37 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 	case DIM_VOCAB:
 		return shape->n_vocab;
 	case DIM_Q:
-		return (uint64_t)layer->n_head * shape->head_k;
+		return q;
 	case DIM_K:
-		return (uint64_t)layer->n_head_kv * shape->head_k;
+		return k;
 	case DIM_V:
-		return (uint64_t)layer->n_head_kv * shape->head_v;
+		return v;
+	case DIM_QKV:
+		return q + k + v;
 	case DIM_HEADS:
-		return (uint64_t)layer->n_head * shape->head_v;
+		return (uint64_t)layer->n_head * layer->head_v;
 	case DIM_FF:
 		return layer->n_ff;
+	case DIM_GATE_UP:
+		return 2ull * layer->n_ff;
 	case DIM_HEAD_K:
-		return shape->head_k;
+		return layer->head_k;
 	case DIM_HALF_ROT:
-		return shape->n_rot / 2;
+		return shape->ropes[0].n_rot / 2;
 	}
 	return 0;
+}
+
+const char *family_part_tensor(enum layer_part part)
+{
+	switch (part) {
+	case LAYER_QKV_BIAS:
+		return "attn_q.bias";
+	case LAYER_OUT_BIAS:
+		return "attn_output.bias";
+	case LAYER_FUSED_QKV:
+		return "attn_qkv.weight";
+	default:
+		return NULL;
+	}
 }

@@ -1,7 +1,7 @@
 /* family.h: what tells one family of models from another: a row of a table.
  *
  * To add a family whose layers are made of the known parts, add its row in family.c; a new part
- * adds a row to the table of layer tensors and a field to model_shape.
+ * adds a bit to enum layer_part and a row to the table of layer tensors.
  * Source: the GGUF tensor names and the families' published configurations. */
 #ifndef COMPUTE_FAMILY_H
 #define COMPUTE_FAMILY_H
@@ -12,18 +12,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Numbers that some families compute with: where a file of another family sets one, it is refused,
+ * because what it means there is not known. */
+enum family_number {
+	READS_ATTENTION_CAP = 1 << 0,
+	READS_LOGIT_CAP = 1 << 1,
+	READS_ATTENTION_SCALE = 1 << 2,
+	READS_EMBEDDING_SCALE = 1 << 3,
+	READS_RESIDUAL_SCALE = 1 << 4,
+	READS_LOGIT_SCALE = 1 << 5,
+	READS_TEMPERATURE = 1 << 6,
+};
+
+/* What the keys of a file are read with. */
 struct family {
 	const char *name; /* general.architecture */
 	enum rope_pairing pairing;
 	enum activation_kind activation;
-	bool qk_norm;
-	bool post_norm;
-	bool may_have_qkv_bias;
-	bool may_have_rope_freqs;
-	bool scaled_embedding;     /* embeddings x sqrt(n_embd) */
-	uint32_t sliding_period;   /* every n-th layer sees all positions, the others a window;
-	                              0: the family has no windows */
-	float sliding_rope_base;   /* of layers with a window, which are never scaled */
+	uint32_t parts;       /* that every layer has: bits of enum layer_part */
+	uint32_t may;         /* parts that a layer has when the file has their tensors */
+	uint32_t reads;       /* bits of enum family_number */
+	bool rope_factors;    /* there may be tensors of RoPE factors */
+	bool scaled_embedding; /* embeddings x sqrt(n_embd) */
+	float attention_cap, logit_cap; /* where the file does not say; 0: none */
+	uint32_t sliding_period; /* every n-th layer sees all positions, the others a window;
+	                            0: the family has no windows, or none that this row heeds */
+	uint32_t window;         /* where the file does not say; 0: none */
+	float sliding_rope_base; /* of layers with a window; 0: as the others */
+	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled */
 	uint32_t wide_scale_layers; /* a model with so many layers scales q.k by
 	                               1/sqrt(n_embd / n_head) instead of 1/sqrt(head_k); 0: none */
 };
@@ -33,24 +49,33 @@ const struct family *family_at(uint32_t index);                  /* NULL after t
 
 /* Sizes a tensor's sides may have. */
 enum family_dim {
-	DIM_ONE, DIM_EMBD, DIM_VOCAB, DIM_Q, DIM_K, DIM_V, DIM_HEADS /* n_head * head_v */, DIM_FF,
-	DIM_HEAD_K, DIM_HALF_ROT
+	DIM_ONE, DIM_EMBD, DIM_VOCAB, DIM_Q, DIM_K, DIM_V, DIM_QKV, DIM_HEADS /* n_head * head_v */,
+	DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT
 };
 
-/* Which models have a tensor. */
-enum family_when { WHEN_ALWAYS, WHEN_QK_NORM, WHEN_POST_NORM, WHEN_QKV_BIAS };
+/* What a tensor is to a layer: a field of struct weights_layer; a fused one is several. */
+enum family_slot {
+	SLOT_ATTN_NORM, SLOT_Q, SLOT_K, SLOT_V, SLOT_QKV, SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS,
+	SLOT_Q_NORM, SLOT_K_NORM, SLOT_ATTN_OUT, SLOT_OUT_BIAS, SLOT_POST_ATTN_NORM, SLOT_FFN_NORM,
+	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, FAMILY_SLOTS
+};
 
 /* A vector (rows = DIM_ONE) is F32; a matrix may have any supported type. */
 struct family_tensor {
 	const char *name; /* after "blk.N." */
 	enum family_dim columns, rows;
-	enum family_when when;
+	uint32_t needs, lacks; /* bits of enum layer_part: all of these, none of those */
+	enum family_slot slot;
 };
 
 /* The tensors of a layer, in the order in which they are used; NULL after the last one. */
 const struct family_tensor *family_tensor_at(uint32_t index);
-bool family_tensor_present(const struct family_tensor *tensor, const struct model_shape *shape);
+bool family_tensor_present(const struct family_tensor *tensor, const struct layer_shape *layer);
+/* `layer` may be NULL for sides that all layers share. */
 uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 			 const struct layer_shape *layer);
+
+/* The tensor by which a file shows that a layer has this part; NULL: none does. */
+const char *family_part_tensor(enum layer_part part);
 
 #endif

@@ -5,13 +5,10 @@ static void ffn_input(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct weights_layer *held = forward->held;
-	const uint32_t n_embd = forward->shape->n_embd;
 	const struct matrix *const readers[] = { &held->gate, &held->up };
-	float *x = forward->normed + (size_t)row * n_embd;
-	forward_add_branch(forward, row, held->post_attn_norm);
-	forward->kernels->rms_norm(x, forward->hidden + (size_t)row * n_embd, held->ffn_norm,
-				   n_embd, forward->shape->norm_eps);
-	forward_quantise(forward, x, n_embd, row, readers, 2);
+	forward_add_branch(forward, row, held->out_bias, held->post_attn_norm);
+	forward_quantise(forward, forward_norm(forward, row, held->ffn_norm),
+			 forward->shape->n_embd, row, readers, 2);
 }
 
 /* g = act(gate) * up */
@@ -29,7 +26,7 @@ static void ffn_gate(void *context, uint32_t row, uint32_t thread)
 static void ffn_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	forward_add_branch(forward, row, forward->held->post_ffn_norm);
+	forward_add_branch(forward, row, NULL, forward->held->post_ffn_norm);
 }
 
 void ffn_dense(struct forward *forward)

@@ -57,14 +57,31 @@ void forward_multiply(const struct forward *forward, const struct matmul *produc
 	matmul_run(forward->pool, forward->kernels, products, n_products);
 }
 
-void forward_add_branch(const struct forward *forward, uint32_t row, const float *post_norm)
+const float *forward_norm(const struct forward *forward, uint32_t row, const float *norm)
 {
 	const uint32_t n_embd = forward->shape->n_embd;
+	const float *h = forward->hidden + (size_t)row * n_embd;
+	float *x = forward->normed + (size_t)row * n_embd;
+	if (!norm)
+		return h;
+	forward->kernels->rms_norm(x, h, norm, n_embd, forward->shape->norm_eps);
+	return x;
+}
+
+void forward_add_branch(const struct forward *forward, uint32_t row, const float *bias,
+			const float *post_norm)
+{
+	const struct kernels *kernels = forward->kernels;
+	const struct model_shape *shape = forward->shape;
+	const uint32_t n_embd = shape->n_embd;
 	float *branch = forward->branch + (size_t)row * n_embd;
+	if (bias)
+		kernels->add(branch, bias, n_embd);
 	if (post_norm)
-		forward->kernels->rms_norm(branch, branch, post_norm, n_embd,
-					   forward->shape->norm_eps);
-	forward->kernels->add(forward->hidden + (size_t)row * n_embd, branch, n_embd);
+		kernels->rms_norm(branch, branch, post_norm, n_embd, shape->norm_eps);
+	if (shape->residual_scale != 1.0f)
+		kernels->scale(branch, shape->residual_scale, n_embd);
+	kernels->add(forward->hidden + (size_t)row * n_embd, branch, n_embd);
 }
 
 /* ---- layers ---- */
@@ -72,11 +89,10 @@ void forward_add_branch(const struct forward *forward, uint32_t row, const float
 void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 		   uint32_t state_layer, const uint32_t *slots, float *hidden)
 {
-	const struct model_shape *shape = forward->shape;
-	forward->layer = &shape->layers[layer];
+	forward->layer = &forward->shape->layers[layer];
 	forward->held = &forward->weights->layers[layer];
 	forward->table = forward->tables +
-			 (size_t)forward->kind_of[layer] * forward->rows_max * shape->n_rot;
+			 (size_t)forward->layer->rope * forward->rows_max * forward->rope_width;
 	forward->state = state;
 	forward->state_layer = state_layer;
 	forward->slots = slots;
@@ -95,10 +111,12 @@ void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 static void fill_tables(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	const uint32_t n_rot = forward->shape->n_rot;
-	for (uint32_t i = 0; i < forward->n_kinds; i++)
-		rope_table(forward->tables + ((size_t)i * forward->rows_max + row) * n_rot,
-			   forward->turns + i * (n_rot / 2), n_rot, forward->rows[row].position);
+	const struct model_shape *shape = forward->shape;
+	const size_t width = forward->rope_width;
+	for (uint32_t i = 0; i < shape->n_ropes; i++)
+		rope_table(forward->tables + (i * forward->rows_max + row) * width,
+			   forward->turns + i * (width / 2), shape->ropes[i].n_rot,
+			   shape->ropes[i].magnitude, forward->rows[row].position);
 }
 
 void forward_begin(struct forward *forward, const struct work_row *rows, uint32_t n_rows)
@@ -203,6 +221,19 @@ static void output_product(struct forward *forward, uint32_t count, float *logit
 				      out + values + (size_t)i * output->n_out, output->n_out);
 }
 
+/* What stands between the output product and the logits: a scale, a cap. */
+static void finish_logits(const struct forward *forward, uint32_t count, float *logits)
+{
+	const struct model_shape *shape = forward->shape;
+	for (uint32_t i = 0; i < count; i++) {
+		float *row = logits + (size_t)i * shape->n_vocab;
+		if (shape->logit_scale != 1.0f)
+			forward->kernels->scale(row, 1.0f / shape->logit_scale, shape->n_vocab);
+		if (shape->logit_cap > 0)
+			forward->kernels->soft_cap(row, shape->logit_cap, shape->n_vocab);
+	}
+}
+
 enum fail_code forward_output(struct forward *forward, const struct work_row *rows, uint32_t n_rows,
 			      const float *hidden, float *logits, const atomic_bool *cancel)
 {
@@ -214,6 +245,7 @@ enum fail_code forward_output(struct forward *forward, const struct work_row *ro
 		if (count == 0)
 			return FAIL_NONE;
 		output_product(forward, count, logits);
+		finish_logits(forward, count, logits);
 		logits += (size_t)count * forward->shape->n_vocab;
 	}
 }

@@ -8,7 +8,7 @@
 #define ANGLE_MAX 0x1p24 /* of maths_sin_cos */
 
 struct widths {
-	uint32_t q, k, v, mixed, ff, widest;
+	uint32_t q, k, v, mixed, ff, rope, widest;
 	uint32_t formats; /* bit per row format in use */
 	size_t partial;   /* floats of one tile's partial results of all heads */
 };
@@ -37,18 +37,20 @@ static struct widths widths_of(const struct model *model)
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		const struct layer_shape *layer = &shape->layers[i];
 		const struct attention attention = {
-			.head_k = shape->head_k,
-			.head_v = shape->head_v,
+			.head_k = layer->head_k,
+			.head_v = layer->head_v,
 			.n_q = layer->n_head / layer->n_head_kv,
 		};
 		const size_t partial = layer->n_head_kv * attention_partial_floats(&attention);
 		widths.partial = partial > widths.partial ? partial : widths.partial;
-		widths.q = max_u32(widths.q, layer->n_head * shape->head_k);
-		widths.k = max_u32(widths.k, layer->n_head_kv * shape->head_k);
-		widths.v = max_u32(widths.v, layer->n_head_kv * shape->head_v);
-		widths.mixed = max_u32(widths.mixed, layer->n_head * shape->head_v);
+		widths.q = max_u32(widths.q, layer->n_head * layer->head_k);
+		widths.k = max_u32(widths.k, layer->n_head_kv * layer->head_k);
+		widths.v = max_u32(widths.v, layer->n_head_kv * layer->head_v);
+		widths.mixed = max_u32(widths.mixed, layer->n_head * layer->head_v);
 		widths.ff = max_u32(widths.ff, layer->n_ff);
 	}
+	for (uint32_t i = 0; i < shape->n_ropes; i++)
+		widths.rope = max_u32(widths.rope, shape->ropes[i].n_rot);
 	widths.widest = max_u32(shape->n_embd, max_u32(widths.mixed, widths.ff));
 	return widths;
 }
@@ -71,8 +73,9 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	const uint64_t logits = config->head ? 2ull * FORWARD_OUTPUT_ROWS * shape->n_vocab : 0;
 	const uint64_t least = 2ull * FORWARD_OUTPUT_ROWS, quantised = rows > least ? rows : least;
 	uint64_t at = 0;
-	to->turns = place(base, &at, FORWARD_KINDS_MAX * sizeof(double) * (shape->n_rot / 2));
-	to->tables = place(base, &at, FORWARD_KINDS_MAX * rows * sizeof(float) * shape->n_rot);
+	to->rope_width = widths.rope;
+	to->turns = place(base, &at, shape->n_ropes * sizeof(double) * (widths.rope / 2));
+	to->tables = place(base, &at, shape->n_ropes * rows * sizeof(float) * widths.rope);
 	to->spans = place(base, &at, rows * sizeof(struct forward_span));
 	for (uint32_t i = 0; i < ROW_FORMATS; i++) {
 		const bool used = widths.formats >> i & 1;
@@ -107,29 +110,28 @@ static bool angles_fit(const double *turns, uint32_t count, uint32_t positions)
 	return true;
 }
 
-/* Layers with the same base and scale share their angles. */
-static bool find_kinds(struct forward *forward)
+/* LongRoPE has factors of its own for contexts that are longer than the model was trained for:
+ * which ones is settled by the longest context, since keys in the cache cannot turn again. */
+static const float *factors_of(const struct weights *weights, const struct rope_shape *rope,
+			       uint32_t positions)
+{
+	if (!rope->factors)
+		return NULL;
+	if (weights->rope_freqs)
+		return weights->rope_freqs;
+	return positions > rope->original ? weights->rope_long : weights->rope_short;
+}
+
+static bool find_turns(struct forward *forward, uint32_t positions)
 {
 	const struct model_shape *shape = forward->shape;
-	for (uint32_t i = 0; i < shape->n_layers; i++) {
-		const struct layer_shape *layer = &shape->layers[i];
-		uint32_t kind = 0;
-		while (kind < forward->n_kinds && (forward->kind_base[kind] != layer->rope_base ||
-						   forward->kind_scale[kind] != layer->rope_scale))
-			kind++;
-		if (kind == FORWARD_KINDS_MAX)
+	for (uint32_t i = 0; i < shape->n_ropes; i++) {
+		double *turns = forward->turns + i * (forward->rope_width / 2);
+		rope_turns(turns, &shape->ropes[i],
+			   factors_of(forward->weights, &shape->ropes[i], positions));
+		if (!angles_fit(turns, shape->ropes[i].n_rot / 2, positions))
 			return false;
-		if (kind == forward->n_kinds) {
-			forward->kind_base[kind] = layer->rope_base;
-			forward->kind_scale[kind] = layer->rope_scale;
-			forward->n_kinds++;
-		}
-		forward->kind_of[i] = (uint8_t)kind;
 	}
-	for (uint32_t i = 0; i < forward->n_kinds; i++)
-		rope_turns(forward->turns + i * (shape->n_rot / 2), shape->n_rot,
-			   forward->kind_base[i], forward->kind_scale[i],
-			   forward->weights->rope_freqs);
 	return true;
 }
 
@@ -168,13 +170,7 @@ struct forward *forward_create(const struct forward_config *config, struct accou
 	if (allocate(forward, config, forward_bytes(config), account, fail))
 		goto fail;
 	lay_out(forward, config, forward->memory);
-	if (!find_kinds(forward)) {
-		fail_set(fail, FAIL_UNSUPPORTED, "the layers of %s have more than %u RoPE settings",
-			 model_path(config->model), FORWARD_KINDS_MAX);
-		goto fail;
-	}
-	if (!angles_fit(forward->turns, forward->n_kinds * (forward->shape->n_rot / 2),
-			config->positions)) {
+	if (!find_turns(forward, config->positions)) {
 		fail_set(fail, FAIL_UNSUPPORTED,
 			 "the RoPE factors of %s turn positions too fast to compute them",
 			 model_path(config->model));

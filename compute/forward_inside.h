@@ -11,7 +11,6 @@
 #include "compute/cpu/rows.h"
 #include "compute/forward.h"
 
-#define FORWARD_KINDS_MAX   8u /* distinct RoPE settings of a model's layers */
 #define FORWARD_OUTPUT_ROWS 4u /* logits rows of one product */
 
 /* Rows of one sequence at consecutive positions. */
@@ -29,21 +28,19 @@ struct forward {
 	void *memory;
 	uint32_t rows_max;
 
-	uint32_t n_kinds;
-	float kind_base[FORWARD_KINDS_MAX], kind_scale[FORWARD_KINDS_MAX];
-	uint8_t kind_of[MODEL_LAYERS_LIMIT];
-	double *turns; /* [n_kinds, n_rot / 2] */
+	uint32_t rope_width; /* the widest n_rot */
+	double *turns;       /* [n_ropes, rope_width / 2] */
 
 	/* the batch */
 	const struct work_row *rows; /* [n_rows] */
 	uint32_t n_rows, n_spans;
 	struct forward_span *spans; /* [rows_max] */
-	float *tables;              /* [n_kinds, rows_max, n_rot] */
+	float *tables;              /* [n_ropes, rows_max, rope_width] */
 
 	/* the layer it is in */
 	const struct layer_shape *layer;
 	const struct weights_layer *held;
-	const float *table; /* [rows_max, n_rot] */
+	const float *table; /* [rows_max, rope_width] */
 	struct state *state;
 	uint32_t state_layer;
 	const uint32_t *slots;
@@ -79,7 +76,10 @@ struct matmul forward_product(const struct forward *forward, const struct matrix
 void forward_multiply(const struct forward *forward, const struct matmul *products,
 		      uint32_t n_products);
 
-/* h = h + norm(branch) */
-void forward_add_branch(const struct forward *forward, uint32_t row, const float *post_norm);
+/* h = h + residual_scale * norm(branch + bias); bias and norm may be NULL */
+void forward_add_branch(const struct forward *forward, uint32_t row, const float *bias,
+			const float *post_norm);
+/* norm(h), or h where there is no norm. */
+const float *forward_norm(const struct forward *forward, uint32_t row, const float *norm);
 
 #endif

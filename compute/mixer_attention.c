@@ -1,4 +1,5 @@
 #include "compute/cpu/cache.h"
+#include "compute/cpu/maths.h"
 #include "compute/forward_inside.h"
 
 #define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
@@ -8,12 +9,9 @@ static void attention_input(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct weights_layer *held = forward->held;
-	const uint32_t n_embd = forward->shape->n_embd;
 	const struct matrix *const readers[] = { &held->q, &held->k, &held->v };
-	float *x = forward->normed + (size_t)row * n_embd;
-	forward->kernels->rms_norm(x, forward->hidden + (size_t)row * n_embd, held->attn_norm,
-				   n_embd, forward->shape->norm_eps);
-	forward_quantise(forward, x, n_embd, row, readers, 3);
+	forward_quantise(forward, forward_norm(forward, row, held->attn_norm),
+			 forward->shape->n_embd, row, readers, 3);
 }
 
 /* Q [rows, n_head, head_k], K [rows, n_head_kv, head_k], V [rows, n_head_kv, head_v] */
@@ -28,24 +26,50 @@ static void attention_products(struct forward *forward)
 	forward_multiply(forward, products, 3);
 }
 
+/* Norms each head, or all of them together. */
+static void norm_heads(const struct forward *forward, float *heads, uint32_t n_heads,
+		       const float *norm)
+{
+	const uint32_t width = forward->layer->head_k;
+	const float eps = forward->shape->norm_eps;
+	if (forward->layer->parts & LAYER_QK_NORM_WIDE)
+		forward->kernels->rms_norm(heads, heads, norm, n_heads * width, eps);
+	else
+		for (uint32_t i = 0; i < n_heads; i++)
+			forward->kernels->rms_norm(heads + i * width, heads + i * width, norm,
+						   width, eps);
+}
+
 static void turn_heads(const struct forward *forward, float *heads, uint32_t n_heads,
 		       const float *norm, const float *bias, uint32_t row)
 {
 	const struct model_shape *shape = forward->shape;
-	const uint32_t width = shape->head_k;
+	const uint32_t width = forward->layer->head_k;
 	if (bias)
 		forward->kernels->add(heads, bias, n_heads * width);
-	for (uint32_t i = 0; norm && i < n_heads; i++)
-		forward->kernels->rms_norm(heads + i * width, heads + i * width, norm, width,
-					   shape->norm_eps);
-	forward->kernels->rope(heads, n_heads, width, shape->n_rot, shape->pairing,
-			       forward->table + (size_t)row * shape->n_rot);
+	if (norm)
+		norm_heads(forward, heads, n_heads, norm);
+	forward->kernels->rope(heads, n_heads, width, shape->ropes[forward->layer->rope].n_rot,
+			       shape->pairing, forward->table + (size_t)row * forward->rope_width);
+}
+
+/* Far positions look more sharply: 1 + temperature ln(1 + floor(position / original)). */
+static void temper(const struct forward *forward, float *q, uint32_t row)
+{
+	const struct layer_shape *layer = forward->layer;
+	const uint32_t original = forward->shape->ropes[layer->rope].original;
+	const uint32_t times = forward->rows[row].position / original;
+	if (forward->shape->temperature == 0 || times == 0)
+		return;
+	const double log = maths_log(1.0 + (double)times);
+	forward->kernels->scale(q, (float)(1.0 + (double)forward->shape->temperature * log),
+				layer->n_head * layer->head_k);
 }
 
 /* Keys and values of one head of `n_rows` rows from `row` on, within one page. */
 static void append_some(const struct forward *forward, uint32_t row, uint32_t n_rows, uint32_t head)
 {
-	const struct model_shape *shape = forward->shape;
+	const struct layer_shape *shape = forward->layer;
 	const struct weights_layer *held = forward->held;
 	const struct state *state = forward->state;
 	const uint32_t layer = forward->state_layer, position = forward->rows[row].position;
@@ -97,6 +121,7 @@ static void attention_heads(void *context, uint32_t row, uint32_t thread)
 	float *k = forward->k + (size_t)row * held->k.n_out;
 	float *v = forward->v + (size_t)row * held->v.n_out;
 	turn_heads(forward, q, layer->n_head, held->q_norm, held->q_bias, row);
+	temper(forward, q, row);
 	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
 	if (held->v_bias)
 		forward->kernels->add(v, held->v_bias, held->v.n_out);
@@ -107,11 +132,12 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 	const struct model_shape *shape = forward->shape;
 	const struct layer_shape *layer = forward->layer;
 	return (struct attention){
-		.head_k = shape->head_k,
-		.head_v = shape->head_v,
+		.head_k = layer->head_k,
+		.head_v = layer->head_v,
 		.n_q = layer->n_head / layer->n_head_kv,
 		.window = layer->mixer == MIXER_SLIDING ? layer->window : 0,
 		.scale = shape->attention_scale,
+		.softcap = shape->attention_cap,
 		.kind = state_kind(forward->state),
 		.pages = state_pages(forward->state, forward->state_layer, forward->slots[row]),
 		.key_offset = state_key_offset(forward->state, forward->state_layer, head),
@@ -123,7 +149,7 @@ static float *query_of(const struct forward *forward, uint32_t row, uint32_t hea
 {
 	const struct layer_shape *layer = forward->layer;
 	const size_t group = layer->n_head / layer->n_head_kv;
-	return forward->q + ((size_t)row * layer->n_head + head * group) * forward->shape->head_k;
+	return forward->q + ((size_t)row * layer->n_head + head * group) * forward->layer->head_k;
 }
 
 static float *mixed_of(const struct forward *forward, uint32_t row, uint32_t head)
@@ -131,7 +157,7 @@ static float *mixed_of(const struct forward *forward, uint32_t row, uint32_t hea
 	const struct layer_shape *layer = forward->layer;
 	const size_t group = layer->n_head / layer->n_head_kv;
 	return forward->mixed +
-	       ((size_t)row * layer->n_head + head * group) * forward->shape->head_v;
+	       ((size_t)row * layer->n_head + head * group) * forward->layer->head_v;
 }
 
 /* mixed = softmax(q . K * scale) V: one span of rows, one key-value head */
@@ -145,10 +171,10 @@ static void attend_span(void *context, uint32_t piece, uint32_t thread)
 		&forward->spans[forward->n_spans - 1 - piece / layer->n_head_kv];
 	const struct attention attention = attention_of(forward, span->row, head);
 	forward->kernels->attention_rows(&attention, query_of(forward, span->row, head),
-					 (size_t)layer->n_head * forward->shape->head_k,
+					 (size_t)layer->n_head * forward->layer->head_k,
 					 span->n_rows, forward->rows[span->row].position,
 					 mixed_of(forward, span->row, head),
-					 (size_t)layer->n_head * forward->shape->head_v);
+					 (size_t)layer->n_head * forward->layer->head_v);
 }
 
 static float *partials_of(const struct forward *forward, const struct attention *attention,

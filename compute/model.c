@@ -86,7 +86,7 @@ static int place_layer(struct model *model, uint32_t layer, struct fail *fail)
 	const struct family_tensor *row;
 	int result = 0;
 	for (uint32_t i = 0; result == 0 && (row = family_tensor_at(i)); i++) {
-		if (!family_tensor_present(row, shape))
+		if (!family_tensor_present(row, &shape->layers[layer]))
 			continue;
 		struct expected expected = {
 			.columns = family_dim_size(row->columns, shape, &shape->layers[layer]),
@@ -100,20 +100,23 @@ static int place_layer(struct model *model, uint32_t layer, struct fail *fail)
 	return result;
 }
 
-/* rope_freqs turns the angles of every layer, so all of them carry it. */
-static int place_rope_freqs(struct model *model, struct fail *fail)
+/* They turn the angles of every layer, so all of them carry them. */
+static int place_rope_factors(struct model *model, struct fail *fail)
 {
-	const struct family *family = family_find(model->shape.family, strlen(model->shape.family));
-	if (!family->may_have_rope_freqs || !gguf_tensor_find(model->gguf, "rope_freqs.weight"))
-		return 0;
-	const int result = place_global(model, &model->output, "rope_freqs.weight", DIM_HALF_ROT,
-					DIM_ONE, fail);
-	if (result)
-		return result;
-	const struct gguf_tensor *freqs = model->output.tensors[model->output.count - 1];
-	for (uint32_t i = 0; i < model->shape.n_layers; i++) {
-		struct unit *unit = &model->layers[i];
-		unit->tensors[unit->count++] = freqs;
+	static const char *const names[] = { "rope_freqs.weight", "rope_factors_long.weight",
+					     "rope_factors_short.weight" };
+	struct unit *output = &model->output;
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!model->shape.ropes[0].factors || !gguf_tensor_find(model->gguf, names[i]))
+			continue;
+		const int result =
+			place_global(model, output, names[i], DIM_HALF_ROT, DIM_ONE, fail);
+		if (result)
+			return result;
+		for (uint32_t j = 0; j < model->shape.n_layers; j++) {
+			struct unit *unit = &model->layers[j];
+			unit->tensors[unit->count++] = output->tensors[output->count - 1];
+		}
 	}
 	return 0;
 }
@@ -162,7 +165,7 @@ static int place_all(struct model *model, struct fail *fail)
 	for (uint32_t i = 0; i < shape->n_layers && result == 0; i++)
 		result = place_layer(model, i, fail);
 	if (result == 0)
-		result = place_rope_freqs(model, fail);
+		result = place_rope_factors(model, fail);
 	return result ? result : refuse_rest(model, fail);
 }
 
@@ -257,8 +260,8 @@ uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint
 
 uint32_t model_kv_bytes(const struct model *model, uint32_t layer)
 {
-	const struct model_shape *shape = &model->shape;
-	if (layer >= shape->n_layers)
+	if (layer >= model->shape.n_layers)
 		return 0;
-	return 2 * shape->layers[layer].n_head_kv * (shape->head_k + shape->head_v);
+	const struct layer_shape *shape = &model->shape.layers[layer];
+	return 2 * shape->n_head_kv * (shape->head_k + shape->head_v);
 }

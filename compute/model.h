@@ -12,36 +12,69 @@
 #include <stdint.h>
 
 #define MODEL_LAYERS_LIMIT 512
-#define UNIT_TENSORS_MAX 32
+#define MODEL_ROPES_MAX    2 /* of layers that see all positions, of layers with a window */
+#define UNIT_TENSORS_MAX   32
 
 enum mixer_kind { MIXER_ATTENTION, MIXER_SLIDING };
 enum ffn_kind { FFN_DENSE };
-enum activation_kind { ACTIVATION_SILU, ACTIVATION_GELU_TANH };
+enum activation_kind { ACTIVATION_SILU, ACTIVATION_GELU_TANH, ACTIVATION_CLAMPED /* gpt-oss */ };
 enum rope_pairing { ROPE_ADJACENT /* (2i, 2i+1) */, ROPE_HALVES /* (i, i + n/2) */ };
+
+/* What layers may have or not, as bits. */
+enum layer_part {
+	LAYER_PRE_NORM = 1 << 0,     /* RMS norm before the mixer and before the FFN */
+	LAYER_POST_NORM = 1 << 1,    /* RMS norm after the mixer and after the FFN */
+	LAYER_QK_NORM = 1 << 2,      /* RMS norm of each q and k head before RoPE */
+	LAYER_QK_NORM_WIDE = 1 << 3, /* RMS norm of all q heads, of all k heads, before RoPE */
+	LAYER_QKV_BIAS = 1 << 4,
+	LAYER_OUT_BIAS = 1 << 5,      /* on what attention adds to the stream */
+	LAYER_FUSED_QKV = 1 << 6,     /* one tensor holds the rows of q, k and v */
+	LAYER_FUSED_GATE_UP = 1 << 7, /* likewise of gate and up */
+};
+
+/* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the
+ * pair's factor where the model has factors, and stretched: `scale` alone is linear; YaRN (Peng et
+ * al. 2023) leaves pairs that turn often as they are, multiplies those that turn seldom by scale,
+ * and mixes between. */
+struct rope_shape {
+	uint32_t n_rot; /* even; the first values of a head turn */
+	float base, scale;
+	float yarn;                 /* how much of YaRN: 0 (linear only) to 1 */
+	float beta_fast, beta_slow; /* turns within `original` positions where mixing ends, begins */
+	uint32_t original;          /* positions that the model was first trained for */
+	float magnitude;            /* cosines and sines are multiplied by it */
+	bool factors;               /* divided by a tensor of factors, see struct weights */
+};
 
 struct layer_shape {
 	enum mixer_kind mixer;
 	enum ffn_kind ffn;
+	uint32_t parts; /* bits of enum layer_part */
 	uint32_t n_head, n_head_kv;
+	uint32_t head_k, head_v; /* width of a key and a value head */
 	uint32_t n_ff;
 	uint32_t window; /* sliding: positions seen, itself included; else 0 */
-	float rope_base, rope_scale; /* angle = position * rope_scale * base^(-2i/n_rot) */
+	uint32_t rope;   /* of model_shape.ropes */
 };
 
 struct model_shape {
 	char family[32];
 	uint32_t n_layers, n_embd, n_vocab, context_max;
-	uint32_t head_k, head_v; /* width of a key and a value head */
-	uint32_t n_rot;
 	enum rope_pairing pairing;
 	enum activation_kind activation;
 	float norm_eps;
 	float embedding_scale; /* embeddings are multiplied by it (gemma: sqrt(n_embd)) */
 	float attention_scale; /* q.k is multiplied by it */
-	bool qk_norm;          /* RMS norm of each q and k head before RoPE */
-	bool post_norm;        /* RMS norm after attention and after the FFN */
-	bool qkv_bias;
-	bool tied;             /* output matrix = embedding table */
+	float residual_scale;  /* what mixer and FFN give is multiplied by it */
+	float logit_scale;     /* logits are divided by it */
+	float attention_cap;   /* q.k becomes cap * tanh(q.k / cap); 0: no cap */
+	float logit_cap;       /* likewise logits */
+	/* queries at position p are multiplied by 1 + temperature * ln(1 + floor(p / original)),
+	 * with `original` of the rope; 0: never */
+	float temperature;
+	bool tied; /* output matrix = embedding table */
+	uint32_t n_ropes;
+	struct rope_shape ropes[MODEL_ROPES_MAX];
 	struct layer_shape layers[MODEL_LAYERS_LIMIT];
 };
 
@@ -60,9 +93,9 @@ const struct gguf *model_gguf(const struct model *model);
 const char *model_path(const struct model *model); /* "" when parsed from memory */
 
 /* The tensors of a unit (`layer` is ignored but for UNIT_LAYER). UNIT_OUTPUT holds the output norm,
- * the output matrix (absent when tied) and rope_freqs where the file has one; a device that computes
- * the output of a tied model needs UNIT_EMBEDDING too. `rope_freqs` belongs to every layer unit
- * as well. Gives their number. */
+ * the output matrix (absent when tied) and the RoPE factors where the file has them; a device that
+ * computes the output of a tied model needs UNIT_EMBEDDING too. RoPE factors, whose names do not
+ * begin with "blk.", belong to every layer unit as well. Gives their number. */
 uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint32_t layer,
 			    const struct gguf_tensor *tensors[UNIT_TENSORS_MAX]);
 

@@ -43,8 +43,8 @@ static struct state_config state_config_of(const struct model_shape *shape,
 	for (uint32_t i = range->first; i < range->end; i++)
 		layers[i - range->first] = (struct state_layer){
 			.n_head_kv = shape->layers[i].n_head_kv,
-			.head_k = shape->head_k,
-			.head_v = shape->head_v,
+			.head_k = shape->layers[i].head_k,
+			.head_v = shape->layers[i].head_v,
 			.window = shape->layers[i].window,
 		};
 	return (struct state_config){
@@ -99,18 +99,28 @@ static bool head_fits(uint32_t width)
 	return width % 8 == 0 && width <= ATTENTION_WIDTH_MAX;
 }
 
+static int check_heads(const struct model *model, struct fail *fail)
+{
+	const struct model_shape *shape = model_shape(model);
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		const struct layer_shape *layer = &shape->layers[i];
+		if (!head_fits(layer->head_k) || !head_fits(layer->head_v))
+			return fail_set(fail, FAIL_UNSUPPORTED,
+					"%s has heads of width %" PRIu32 " and %" PRIu32
+					"; this version computes multiples of 8 up to %u",
+					model_path(model), layer->head_k, layer->head_v,
+					ATTENTION_WIDTH_MAX);
+	}
+	return 0;
+}
+
 static int check_config(const struct model *model, const struct slice_config *config,
 			struct fail *fail)
 {
-	const struct model_shape *shape = model_shape(model);
-	const uint32_t n_layers = shape->n_layers;
+	const uint32_t n_layers = model_shape(model)->n_layers;
 	uint32_t next = 0;
-	if (!head_fits(shape->head_k) || !head_fits(shape->head_v))
-		return fail_set(fail, FAIL_UNSUPPORTED,
-				"%s has heads of width %" PRIu32 " and %" PRIu32 "; this version "
-				"computes multiples of 8 up to %u",
-				model_path(model), shape->head_k, shape->head_v,
-				ATTENTION_WIDTH_MAX);
+	if (check_heads(model, fail))
+		return -FAIL_UNSUPPORTED;
 	for (uint32_t i = 0; i < config->n_ranges; i++) {
 		const struct layer_range *range = &config->ranges[i];
 		if (range->first < next || range->end <= range->first || range->end > n_layers)

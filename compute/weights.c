@@ -1,5 +1,8 @@
 #include "compute/weights.h"
 
+#include "compute/cpu/kernels.h"
+#include "compute/family.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -41,7 +44,7 @@ static void add_unit(struct tensors *tensors, const struct model *model, enum un
 	tensors->count += model_unit_tensors(model, kind, layer, tensors->list + tensors->count);
 }
 
-/* rope_freqs belongs to many units but is one tensor. */
+/* RoPE factors belong to many units but are one tensor. */
 static void drop_doubles(struct tensors *tensors)
 {
 	uint32_t kept = 0;
@@ -250,48 +253,86 @@ static int find_vector(const struct weights *weights, const struct model *model,
 
 #define IN_LAYER(member) offsetof(struct weights_layer, member)
 
+/* Where a slot's tensor goes; a fused one goes to several places, see split_rows. */
 static const struct {
-	const char *name;
+	bool vector;
 	size_t offset;
-} layer_vectors[] = {
-	{ "attn_norm.weight", IN_LAYER(attn_norm) },
-	{ "attn_q_norm.weight", IN_LAYER(q_norm) },
-	{ "attn_k_norm.weight", IN_LAYER(k_norm) },
-	{ "post_attention_norm.weight", IN_LAYER(post_attn_norm) },
-	{ "ffn_norm.weight", IN_LAYER(ffn_norm) },
-	{ "post_ffw_norm.weight", IN_LAYER(post_ffn_norm) },
-	{ "attn_q.bias", IN_LAYER(q_bias) },
-	{ "attn_k.bias", IN_LAYER(k_bias) },
-	{ "attn_v.bias", IN_LAYER(v_bias) },
-}, layer_matrices[] = {
-	{ "attn_q.weight", IN_LAYER(q) },
-	{ "attn_k.weight", IN_LAYER(k) },
-	{ "attn_v.weight", IN_LAYER(v) },
-	{ "attn_output.weight", IN_LAYER(attn_out) },
-	{ "ffn_gate.weight", IN_LAYER(gate) },
-	{ "ffn_up.weight", IN_LAYER(up) },
-	{ "ffn_down.weight", IN_LAYER(down) },
+} slots[FAMILY_SLOTS] = {
+	[SLOT_ATTN_NORM] = { true, IN_LAYER(attn_norm) },
+	[SLOT_Q] = { false, IN_LAYER(q) },
+	[SLOT_K] = { false, IN_LAYER(k) },
+	[SLOT_V] = { false, IN_LAYER(v) },
+	[SLOT_QKV] = { false, IN_LAYER(q) },
+	[SLOT_Q_BIAS] = { true, IN_LAYER(q_bias) },
+	[SLOT_K_BIAS] = { true, IN_LAYER(k_bias) },
+	[SLOT_V_BIAS] = { true, IN_LAYER(v_bias) },
+	[SLOT_Q_NORM] = { true, IN_LAYER(q_norm) },
+	[SLOT_K_NORM] = { true, IN_LAYER(k_norm) },
+	[SLOT_ATTN_OUT] = { false, IN_LAYER(attn_out) },
+	[SLOT_OUT_BIAS] = { true, IN_LAYER(out_bias) },
+	[SLOT_POST_ATTN_NORM] = { true, IN_LAYER(post_attn_norm) },
+	[SLOT_FFN_NORM] = { true, IN_LAYER(ffn_norm) },
+	[SLOT_GATE] = { false, IN_LAYER(gate) },
+	[SLOT_UP] = { false, IN_LAYER(up) },
+	[SLOT_GATE_UP] = { false, IN_LAYER(gate) },
+	[SLOT_DOWN] = { false, IN_LAYER(down) },
+	[SLOT_POST_FFN_NORM] = { true, IN_LAYER(post_ffn_norm) },
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* Takes rows [first, first + n_out) of a matrix. */
+static struct matrix some_rows(const struct matrix *whole, uint32_t first, uint32_t n_out)
+{
+	struct matrix part = *whole;
+	part.data += first * weight_row_bytes(whole->type, whole->n_in);
+	part.n_out = n_out;
+	return part;
+}
+
+/* Fused rows lie in the order q, k, v, and gate, up. */
+static void split_rows(struct weights_layer *held, const struct layer_shape *layer)
+{
+	if (layer->parts & LAYER_FUSED_QKV) {
+		const struct matrix whole = held->q;
+		const uint32_t q = layer->n_head * layer->head_k;
+		const uint32_t k = layer->n_head_kv * layer->head_k;
+		held->q = some_rows(&whole, 0, q);
+		held->k = some_rows(&whole, q, k);
+		held->v = some_rows(&whole, q + k, layer->n_head_kv * layer->head_v);
+	}
+	if (layer->parts & LAYER_FUSED_GATE_UP) {
+		const struct matrix whole = held->gate;
+		held->gate = some_rows(&whole, 0, layer->n_ff);
+		held->up = some_rows(&whole, layer->n_ff, layer->n_ff);
+	}
+}
 
 static int find_layer(struct weights *weights, const struct model *model, uint32_t index,
 		      struct fail *fail)
 {
-	char name[GGUF_NAME_BYTES];
-	char *layer = (char *)&weights->layers[index];
-	for (size_t i = 0; i < COUNT(layer_vectors); i++) {
-		const float **vector = (const float **)(void *)(layer + layer_vectors[i].offset);
-		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, layer_vectors[i].name);
-		const int status = find_vector(weights, model, name, vector, fail);
-		if (status)
-			return status;
+	const struct layer_shape *layer = &model_shape(model)->layers[index];
+	struct weights_layer *held = &weights->layers[index];
+	const struct family_tensor *row;
+	for (uint32_t i = 0; (row = family_tensor_at(i)); i++) {
+		void *place = (char *)held + slots[row->slot].offset;
+		char name[GGUF_NAME_BYTES];
+		if (!family_tensor_present(row, layer))
+			continue;
+		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, row->name);
+		if (!slots[row->slot].vector)
+			*(struct matrix *)place = find_matrix(weights, model, name);
+		else if (find_vector(weights, model, name, place, fail))
+			return -FAIL_UNSUPPORTED;
 	}
-	for (size_t i = 0; i < COUNT(layer_matrices); i++) {
-		struct matrix *matrix = (void *)(layer + layer_matrices[i].offset);
-		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, layer_matrices[i].name);
-		*matrix = find_matrix(weights, model, name);
-	}
+	split_rows(held, layer);
+	return 0;
+}
+
+static int find_rope_factors(struct weights *weights, const struct model *model, struct fail *fail)
+{
+	if (find_vector(weights, model, "rope_freqs.weight", &weights->rope_freqs, fail) ||
+	    find_vector(weights, model, "rope_factors_long.weight", &weights->rope_long, fail) ||
+	    find_vector(weights, model, "rope_factors_short.weight", &weights->rope_short, fail))
+		return -FAIL_UNSUPPORTED;
 	return 0;
 }
 
@@ -309,7 +350,7 @@ static int find_all(struct weights *weights, const struct model *model,
 	weights->layers = calloc(model_shape(model)->n_layers, sizeof(*weights->layers));
 	if (!weights->layers)
 		return fail_set(fail, FAIL_MEMORY, "no memory for the table of layers");
-	int status = find_vector(weights, model, "rope_freqs.weight", &weights->rope_freqs, fail);
+	int status = find_rope_factors(weights, model, fail);
 	for (uint32_t i = 0; i < config->n_ranges; i++)
 		for (uint32_t j = config->ranges[i].first; j < config->ranges[i].end && !status;
 		     j++)

@@ -25,8 +25,8 @@ struct matrix {
 /* F32 vectors are NULL where the model has none. */
 struct weights_layer {
 	const float *attn_norm, *q_norm, *k_norm, *post_attn_norm, *ffn_norm, *post_ffn_norm;
-	const float *q_bias, *k_bias, *v_bias;
-	struct matrix q, k, v, attn_out, gate, up, down;
+	const float *q_bias, *k_bias, *v_bias, *out_bias;
+	struct matrix q, k, v, attn_out, gate, up, down; /* parts of fused ones are views */
 };
 
 struct weights {
@@ -34,6 +34,9 @@ struct weights {
 	struct matrix embedding, output; /* head only; the same when tied */
 	const float *output_norm;        /* head only */
 	const float *rope_freqs;         /* [n_rot / 2], or NULL */
+	/* [n_rot / 2], or NULL: for contexts beyond the rope's `original` positions, and for others
+	 * (LongRoPE, Ding et al. 2024) */
+	const float *rope_long, *rope_short;
 	struct weights_map *maps;
 	uint32_t n_maps;
 	struct account *account;

@@ -3,7 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char rope_freqs[] = "rope_freqs.weight";
+/* RoPE factors: what layer units hold, but no layer alone. */
+static bool is_shared(const struct gguf_tensor *tensor)
+{
+	return strncmp(tensor->name, "rope_", 5) == 0;
+}
 
 static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights)
 {
@@ -31,7 +35,7 @@ static void read_unit(const struct model *model, enum unit_kind kind, uint32_t l
 	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
 	const uint32_t count = model_unit_tensors(model, kind, layer, tensors);
 	for (uint32_t i = 0; i < count; i++)
-		if (kind == UNIT_OUTPUT || strcmp(tensors[i]->name, rope_freqs) != 0)
+		if (kind == UNIT_OUTPUT || !is_shared(tensors[i]))
 			add_tensor(unit, tensors[i]);
 }
 
@@ -65,8 +69,7 @@ static void mark_unit(const struct model *model, enum unit_kind kind, uint32_t l
 	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
 	const uint32_t count = model_unit_tensors(model, kind, layer, tensors);
 	for (uint32_t i = 0; i < count; i++)
-		units[tensors[i] - first] =
-			strcmp(tensors[i]->name, rope_freqs) ? unit : TENSOR_UNIT_EVERY;
+		units[tensors[i] - first] = is_shared(tensors[i]) ? TENSOR_UNIT_EVERY : unit;
 }
 
 void model_facts_units(const struct model *model, int32_t *units)

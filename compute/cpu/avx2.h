@@ -29,7 +29,9 @@ void avx2_attention_join(const struct attention *attention, const float *partial
 			 float *out);
 void avx2_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n);
 void avx2_add(float *x, const float *y, uint32_t n);
+void avx2_add_scaled(float *x, const float *y, float factor, uint32_t n);
 void avx2_scale(float *x, float factor, uint32_t n);
+void avx2_soft_cap(float *x, float cap, uint32_t n);
 void avx2_to_f16(uint16_t *out, const float *x, uint32_t n);
 
 #endif

@@ -21,7 +21,9 @@ void c_attention_join(const struct attention *attention, const float *partials, 
 		      float *out);
 void c_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n);
 void c_add(float *x, const float *y, uint32_t n);
+void c_add_scaled(float *x, const float *y, float factor, uint32_t n);
 void c_scale(float *x, float factor, uint32_t n);
+void c_soft_cap(float *x, float cap, uint32_t n);
 void c_to_f16(uint16_t *out, const float *x, uint32_t n);
 
 #endif

@@ -103,10 +103,13 @@ struct kernels {
 	void (*attention_join)(const struct attention *attention, const float *partials,
 			       uint32_t n_tiles, float *out);
 
-	/* gate[i] = silu(gate[i]) * up[i], or gelu (tanh form). */
+	/* gate[i] = silu(gate[i]) * up[i], or gelu (tanh form); clamped: with g = min(gate, 7) and
+	 * u = up within +-7, g / (1 + exp(-1.702 g)) * (u + 1). */
 	void (*activate)(enum activation_kind kind, float *gate, const float *up, uint32_t n);
 	void (*add)(float *x, const float *y, uint32_t n); /* x += y */
+	void (*add_scaled)(float *x, const float *y, float factor, uint32_t n); /* x += factor y */
 	void (*scale)(float *x, float factor, uint32_t n); /* x *= factor */
+	void (*soft_cap)(float *x, float cap, uint32_t n); /* x = cap * tanh(x / cap) */
 	/* Nearest even; what the KV cache holds. */
 	void (*to_f16)(uint16_t *out, const float *x, uint32_t n);
 };

@@ -83,8 +83,8 @@ void maths_sin_cos(double x, double *sine, double *cosine)
 	*cosine = quadrant == 1 || quadrant == 2 ? -along : along;
 }
 
-/* ln(x) for normal x > 0: x = 2^k * m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s). */
-static double natural_log(double x)
+/* x = 2^k * m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s). */
+double maths_log(double x)
 {
 	uint64_t bits;
 	memcpy(&bits, &x, sizeof(bits));
@@ -115,5 +115,5 @@ static double natural_exp(double x)
 
 double maths_pow(double base, double exponent)
 {
-	return natural_exp(exponent * natural_log(base));
+	return natural_exp(exponent * maths_log(base));
 }

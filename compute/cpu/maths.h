@@ -30,8 +30,14 @@ float maths_tanh(float x);
 #define GELU_FACTOR 0x1.988454p+0f
 #define GELU_CUBIC  0.044715f
 
+/* The gate of gpt-oss: its slope, and where it and the other branch are clamped. */
+#define CLAMPED_SLOPE 1.702f
+#define CLAMPED_LIMIT 7.0f
+
 /* For angles; |x| <= 2^24. Error below 2^-51. */
 void maths_sin_cos(double x, double *sine, double *cosine);
+/* ln(x) for a normal x > 0; relative error below 1e-15 away from 1. */
+double maths_log(double x);
 /* base^exponent for a normal base > 0 and a normal result; relative error below 1e-14. */
 double maths_pow(double base, double exponent);
 

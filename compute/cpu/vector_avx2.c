@@ -99,12 +99,25 @@ static __m256 gated(enum activation_kind kind, __m256 x)
 	return _mm256_div_ps(x, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
 }
 
+static __m256 clamped(__m256 gate, __m256 up)
+{
+	const __m256 one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
+	const __m256 limit = _mm256_set1_ps(CLAMPED_LIMIT);
+	const __m256 g = _mm256_min_ps(limit, gate);
+	const __m256 u = _mm256_min_ps(limit, _mm256_max_ps(_mm256_xor_ps(limit, sign), up));
+	const __m256 y = _mm256_mul_ps(_mm256_set1_ps(CLAMPED_SLOPE), g);
+	const __m256 e = lanes_exp(_mm256_xor_ps(y, sign));
+	return _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), _mm256_add_ps(u, one));
+}
+
 void avx2_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n)
 {
 	uint32_t i = 0;
 	for (; i + 8 <= n; i += 8) {
-		const __m256 y = gated(kind, _mm256_loadu_ps(gate + i));
-		_mm256_storeu_ps(gate + i, _mm256_mul_ps(y, _mm256_loadu_ps(up + i)));
+		const __m256 x = _mm256_loadu_ps(gate + i), y = _mm256_loadu_ps(up + i);
+		_mm256_storeu_ps(gate + i, kind == ACTIVATION_CLAMPED
+						   ? clamped(x, y)
+						   : _mm256_mul_ps(gated(kind, x), y));
 	}
 	c_activate(kind, gate + i, up + i, n - i);
 }
@@ -118,6 +131,16 @@ void avx2_add(float *x, const float *y, uint32_t n)
 	c_add(x + i, y + i, n - i);
 }
 
+void avx2_add_scaled(float *x, const float *y, float factor, uint32_t n)
+{
+	const __m256 factors = _mm256_set1_ps(factor);
+	uint32_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(x + i, _mm256_fmadd_ps(factors, _mm256_loadu_ps(y + i),
+							_mm256_loadu_ps(x + i)));
+	c_add_scaled(x + i, y + i, factor, n - i);
+}
+
 void avx2_scale(float *x, float factor, uint32_t n)
 {
 	const __m256 factors = _mm256_set1_ps(factor);
@@ -125,6 +148,17 @@ void avx2_scale(float *x, float factor, uint32_t n)
 	for (; i + 8 <= n; i += 8)
 		_mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), factors));
 	c_scale(x + i, factor, n - i);
+}
+
+void avx2_soft_cap(float *x, float cap, uint32_t n)
+{
+	const __m256 caps = _mm256_set1_ps(cap), inverse = _mm256_set1_ps(1.0f / cap);
+	uint32_t i = 0;
+	for (; i + 8 <= n; i += 8) {
+		const __m256 y = _mm256_mul_ps(_mm256_loadu_ps(x + i), inverse);
+		_mm256_storeu_ps(x + i, _mm256_mul_ps(caps, lanes_tanh(y)));
+	}
+	c_soft_cap(x + i, cap, n - i);
 }
 
 /* vcvtps2ph gives the bits of base/half.h: tests/kernels tries all of them. */

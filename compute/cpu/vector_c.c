@@ -50,8 +50,22 @@ static float gated(enum activation_kind kind, float x)
 	return x / (1.0f + maths_exp(-y));
 }
 
+/* The second operand where x is NaN, as the vector instructions have it. */
+static float clamped(float gate, float up)
+{
+	const float g = CLAMPED_LIMIT < gate ? CLAMPED_LIMIT : gate;
+	float u = -CLAMPED_LIMIT > up ? -CLAMPED_LIMIT : up;
+	u = CLAMPED_LIMIT < u ? CLAMPED_LIMIT : u;
+	return g / (1.0f + maths_exp(-(CLAMPED_SLOPE * g))) * (u + 1.0f);
+}
+
 void c_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n)
 {
+	if (kind == ACTIVATION_CLAMPED) {
+		for (uint32_t i = 0; i < n; i++)
+			gate[i] = clamped(gate[i], up[i]);
+		return;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		gate[i] = gated(kind, gate[i]) * up[i];
 }
@@ -62,10 +76,23 @@ void c_add(float *x, const float *y, uint32_t n)
 		x[i] += y[i];
 }
 
+void c_add_scaled(float *x, const float *y, float factor, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		x[i] = __builtin_fmaf(factor, y[i], x[i]);
+}
+
 void c_scale(float *x, float factor, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		x[i] *= factor;
+}
+
+void c_soft_cap(float *x, float cap, uint32_t n)
+{
+	const float inverse = 1.0f / cap;
+	for (uint32_t i = 0; i < n; i++)
+		x[i] = cap * maths_tanh(x[i] * inverse);
 }
 
 void c_to_f16(uint16_t *out, const float *x, uint32_t n)
@@ -86,6 +113,8 @@ const struct kernels kernels_c = {
 	.attention_join = c_attention_join,
 	.activate = c_activate,
 	.add = c_add,
+	.add_scaled = c_add_scaled,
 	.scale = c_scale,
+	.soft_cap = c_soft_cap,
 	.to_f16 = c_to_f16,
 };

@@ -100,8 +100,16 @@ static void check_vectors(const struct kernels *kernels)
 	memcpy(out, x, sizeof(out));
 	kernels->activate(ACTIVATION_GELU_TANH, out, y, 640);
 	expect_hash(kernels, "gelu", out, 640, 0x0c612af6u);
-	rope_turns(turns, 128, 1e6f, 0.125f, NULL);
-	rope_table(table, turns, 128, 4095);
+	memcpy(out, x, sizeof(out));
+	kernels->activate(ACTIVATION_CLAMPED, out, y, 640);
+	expect_hash(kernels, "clamped", out, 640, 0x05c78dd8u);
+	memcpy(out, x, sizeof(out));
+	kernels->add_scaled(out, y, 0.3f, 640);
+	kernels->soft_cap(out, 3.5f, 640);
+	expect_hash(kernels, "soft cap", out, 640, 0x580686a4u);
+	const struct rope_shape linear = { .n_rot = 128, .base = 1e6f, .scale = 0.125f };
+	rope_turns(turns, &linear, NULL);
+	rope_table(table, turns, 128, 1, 4095);
 	memcpy(out, x, sizeof(out));
 	kernels->rope(out, 2, 128, 128, ROPE_HALVES, table);
 	kernels->rope(out + 256, 3, 128, 128, ROPE_ADJACENT, table);

@@ -75,11 +75,15 @@ static void rms_norm(void **unused)
 	buffers_free(&s);
 }
 
-static double gate(enum activation_kind kind, double x)
+static double gated(enum activation_kind kind, double x, double up)
 {
 	if (kind == ACTIVATION_SILU)
-		return x / (1 + exp(-x));
-	return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+		return x / (1 + exp(-x)) * up;
+	if (kind == ACTIVATION_CLAMPED) {
+		x = fmin(x, 7);
+		return x / (1 + exp(-1.702 * x)) * (fmin(fmax(up, -7), 7) + 1);
+	}
+	return up * 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
 }
 
 static void activate(void **unused)
@@ -90,7 +94,7 @@ static void activate(void **unused)
 				     200.0f, -200.0f, 1e20f,   -1e20f,  INFINITY, -1e38f,
 				     NAN,    -104.0f, -103.5f, 3.4e38f };
 	memcpy(s.x + 100, odd, sizeof(odd));
-	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_GELU_TANH; kind++) {
+	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_CLAMPED; kind++) {
 		for (size_t w = 0; w < WIDTHS; w++) {
 			memcpy(s.a, s.x, WIDEST * sizeof(float));
 			memcpy(s.b, s.x, WIDEST * sizeof(float));
@@ -99,7 +103,7 @@ static void activate(void **unused)
 			expect_equal(&s, WIDEST, "activate");
 		}
 		for (uint32_t i = 120; i < WIDEST; i++) {
-			const double expected = gate(kind, (double)s.x[i]) * (double)s.y[i];
+			const double expected = gated(kind, (double)s.x[i], (double)s.y[i]);
 			/* The tails of gelu are differences of large numbers in the test too. */
 			assert_true(fabs((double)s.a[i] - expected) <=
 				    4e-6 * fabs(expected) + 1e-7);
@@ -119,9 +123,10 @@ static void rope(void **unused)
 	float table[256];
 	for (size_t r = 0; r < 7; r++) {
 		const uint32_t n_rot = rotations[r], width = 256;
-		rope_turns(turns, n_rot, 1e4f, 0.125f, NULL);
+		const struct rope_shape rope = { .n_rot = n_rot, .base = 1e4f, .scale = 0.125f };
+		rope_turns(turns, &rope, NULL);
 		for (size_t p = 0; p < 5; p++) {
-			rope_table(table, turns, n_rot, positions[p]);
+			rope_table(table, turns, n_rot, 1, positions[p]);
 			for (int pairing = ROPE_ADJACENT; pairing <= ROPE_HALVES; pairing++) {
 				memcpy(s.a, s.x, WIDEST * sizeof(float));
 				memcpy(s.b, s.x, WIDEST * sizeof(float));
@@ -148,13 +153,40 @@ static void rope_factors_divide_the_angle(void **unused)
 {
 	static const float factors[4] = { 1.0f, 2.0f, 4.0f, 8.0f };
 	double plain[4], divided[4];
-	rope_turns(plain, 8, 5e5f, 1.0f, NULL);
-	rope_turns(divided, 8, 5e5f, 1.0f, factors);
+	const struct rope_shape rope = { .n_rot = 8, .base = 5e5f, .scale = 1 };
+	rope_turns(plain, &rope, NULL);
+	rope_turns(divided, &rope, factors);
 	assert_true(plain[0] == 1.0);
 	for (int i = 0; i < 4; i++) {
 		assert_true(fabs(plain[i] - pow(5e5, -2.0 * i / 8)) < 1e-14);
 		assert_true(divided[i] * (double)factors[i] == plain[i]);
 	}
+}
+
+/* The paper's mix by hand: 64 pairs, base 1e4, 4096 positions made to reach 8 times as far. */
+static void yarn_leaves_fast_pairs_and_scales_slow_ones(void **unused)
+{
+	const struct rope_shape rope = { .n_rot = 128,
+					 .base = 1e4f,
+					 .scale = 0.125f,
+					 .yarn = 1,
+					 .beta_fast = 32,
+					 .beta_slow = 1,
+					 .original = 4096,
+					 .magnitude = 1.25f };
+	double turns[64];
+	float table[128], plain[128];
+	rope_turns(turns, &rope, NULL);
+	for (int i = 0; i < 64; i++) {
+		const double turn = pow(1e4, -2.0 * i / 128);
+		/* 32 turns in 4096 positions: pair 20.9; one turn: pair 45.03 */
+		const double mixed = i <= 20 ? 0 : i >= 46 ? 1 : (i - 20) / 26.0;
+		assert_true(fabs(turns[i] / turn - (1 - mixed + mixed / 8)) < 1e-12);
+	}
+	rope_table(table, turns, 128, rope.magnitude, 777);
+	rope_table(plain, turns, 128, 1, 777);
+	for (int i = 0; i < 128; i++)
+		assert_true(fabs((double)table[i] - 1.25 * (double)plain[i]) < 2e-7);
 }
 
 static void add_and_scale(void **unused)
@@ -170,6 +202,27 @@ static void add_and_scale(void **unused)
 		c_kernels->scale(s.a, 25.298f, widths[w]);
 		fast->scale(s.b, 25.298f, widths[w]);
 		expect_equal(&s, WIDEST, "add and scale");
+		c_kernels->add_scaled(s.a, s.y, 0.3f, widths[w]);
+		fast->add_scaled(s.b, s.y, 0.3f, widths[w]);
+		expect_equal(&s, WIDEST, "add scaled");
+	}
+	buffers_free(&s);
+}
+
+static void soft_cap(void **unused)
+{
+	uint64_t state = 37;
+	struct buffers s = buffers_make(&state);
+	static const float odd[] = { 0.0f, -0.0f, 1e-40f, 1e4f, -1e4f, INFINITY, -INFINITY, NAN };
+	memcpy(s.x + 1, odd, sizeof(odd));
+	for (size_t w = 0; w < WIDTHS; w++) {
+		memcpy(s.a, s.x, WIDEST * sizeof(float));
+		memcpy(s.b, s.x, WIDEST * sizeof(float));
+		c_kernels->soft_cap(s.a, 2.5f, widths[w]);
+		fast->soft_cap(s.b, 2.5f, widths[w]);
+		expect_equal(&s, WIDEST, "soft cap");
+		for (uint32_t i = 9; i < widths[w]; i++)
+			assert_true(fabs(2.5 * tanh((double)s.x[i] / 2.5) - (double)s.a[i]) < 2e-6);
 	}
 	buffers_free(&s);
 }
@@ -321,6 +374,8 @@ int main(void)
 		cmocka_unit_test(rms_norm),
 		cmocka_unit_test(activate),
 		cmocka_unit_test(rope),
+		cmocka_unit_test(soft_cap),
+		cmocka_unit_test(yarn_leaves_fast_pairs_and_scales_slow_ones),
 		cmocka_unit_test(rope_factors_divide_the_angle),
 		cmocka_unit_test(add_and_scale),
 		cmocka_unit_test(quantize),

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares the engine with the float64 oracle on small random models of every family and weight
-type: check_oracle.py LOGITS_PROGRAM FOLDER
+type: check_oracle.py LOGITS_PROGRAM FOLDER [WORD...]; words choose models by name
 
 Two comparisons per model. The oracle that rounds where numerics.md says so differs by f32 arithmetic
 alone, until a value that lies in the middle between two int8 numbers goes the other way: with float
@@ -18,19 +18,37 @@ from make_model import make_model
 from oracle import Oracle
 
 TOKENS = [(7 * i * i + 3 * i + 5) % 500 for i in range(100)]
-LLAMA = ["--family", "llama", "--gain", "0.03"]
-GEMMA = ["--family", "gemma3", "--gain", "0.2", "--heads-kv", "1"]
-K = ["--entropy", "4.2"]
-MODELS = [
-    ("llama F32", [*LLAMA, "--type", "F32", "--bias", "--rope-freqs"]),
-    ("gemma3 F32", [*GEMMA, "--type", "F32", "--rope-factor", "8"]),
-    *((f"{options[1]} {kind}", [*options, "--type", kind])
-      for options in (LLAMA, GEMMA) for kind in ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0")),
-    *((f"{options[1]} {kind}", [*options, "--type", kind, *K])
-      for options in (LLAMA, GEMMA) for kind in ("Q4_K", "Q5_K", "Q6_K")),
-    ("gemma3 Q4_K_M, no window", [*GEMMA, "--type", "Q4_K_M", "--window", "0", *K]),
-    ("llama Q4_K_M, untied", [*LLAMA, "--type", "Q4_K_M", "--no-tied", "--head", "32", *K]),
-]
+K = ["--entropy", "4.2"]  # for weights in blocks of 256
+# The options of each family, and what else its float model tries. The gain keeps what one layer adds
+# small against the stream, as in real models.
+FAMILIES = {
+    "llama": (["--gain", "0.03"], ["--bias", "--rope-freqs"]),
+    "mistral3": (["--gain", "0.03"], []),
+    "qwen2": (["--gain", "0.03"], ["--rope-factor", "4", "--yarn", "--original", "16"]),
+    "qwen3": (["--gain", "0.03", "--head", "32"], []),
+    "gemma2": (["--gain", "0.2", "--entropy", "1"], []),
+    "gemma3": (["--gain", "0.2", "--heads-kv", "1"], ["--rope-factor", "8"]),
+    "phi3": (["--gain", "0.03", "--rope-long", "--original", "48"], []),
+    # without a norm before the first layer its int8 inputs are made of embedding rows as they are:
+    # rounded ones often lie in the middle between two numbers, and one that goes the other way
+    # moves all later positions
+    "olmo2": (["--gain", "0.03", "--set", "token_embd=F32"], ["--windows", "--layers", "5"]),
+    "granite": (["--gain", "3"], []),
+}
+TYPES = {"llama": ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"),
+         "gemma3": ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K")}
+OTHERS = ("Q8_0", "Q4_K_M")
+
+
+def models():
+    for family, (options, floats) in FAMILIES.items():
+        yield f"{family} F32", [*options, *floats, "--type", "F32"]
+        for kind in TYPES.get(family, OTHERS):
+            yield f"{family} {kind}", [*options, "--type", kind, *(K if "_K" in kind else ())]
+    yield "gemma3 Q4_K_M, no window", [*FAMILIES["gemma3"][0], "--type", "Q4_K_M", "--window", "0", *K]
+    yield ("llama Q4_K_M, untied", [*FAMILIES["llama"][0], "--type", "Q4_K_M", "--no-tied", "--head",
+                                    "32", *K])
+    yield "phi3 F32, short", [*FAMILIES["phi3"][0], "--original", "4096", "--type", "F32"]
 
 
 def log_softmax(x):
@@ -60,7 +78,7 @@ def engine(program, folder, path):
 def check(program, folder, name, options):
     path = folder / "oracle.gguf"
     quantised = "Q" in name
-    make_model(path, "--embd", "256", "--tokenizer", "none", *options)
+    make_model(path, "--embd", "256", "--tokenizer", "none", "--family", name.split()[0], *options)
     hidden, logits = engine(program, folder, path)
     borders, near_logits = Oracle(path, rounded=True).run(TOKENS)
     first = numpy.abs(hidden.reshape(borders.shape)[1] - borders[1]).max(-1) / borders[1].std()
@@ -80,7 +98,8 @@ def check(program, folder, name, options):
 def main():
     program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    good = [check(program, folder, name, options) for name, options in MODELS]
+    good = [check(program, folder, name, options) for name, options in models()
+            if all(word in name for word in sys.argv[3:])]
     return 0 if all(good) else 1
 
 

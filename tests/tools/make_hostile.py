@@ -249,7 +249,11 @@ CASES = [
     ("not-a-model", key("general.type", (STRING, "adapter")), "of type 'adapter'"),
     ("part-of-a-model", key("split.count", (U16, 3)), "one of 3 parts"),
     ("experts", key("llama.expert_count", (U32, 8)), "a mixture of experts"),
-    ("yarn", key("llama.rope.scaling.type", (STRING, "yarn")), "by 'yarn'"),
+    ("rope-scaling-unknown", key("llama.rope.scaling.type", (STRING, "magic")), "by 'magic'"),
+    ("yarn-beta-0", lambda f: (
+        key("llama.rope.scaling.type", (STRING, "yarn"))(f),
+        key("llama.rope.scaling.yarn_beta_fast", (F32, 0.0))(f)), "yarn_beta_fast is 0"),
+    ("scale-of-another-family", key("llama.logit_scale", (F32, 2.0)), "scaled logits"),
     ("template-huge", key("tokenizer.chat_template", (STRING, "x" * (257 << 10))),
      "chat template has 263168 bytes"),
     ("layers-0", key("llama.block_count", (U32, 0)), "llama.block_count is 0"),

@@ -10,6 +10,7 @@ gguf.quants.dequantize() tells their exact values. Needs numpy and gguf from PyP
     make_model.py big.gguf --preset llama-1b       # shape of TinyLlama, Q4_K and Q6_K, 636 MiB
 """
 import argparse
+import ast
 import math
 
 import gguf
@@ -23,6 +24,31 @@ PRESETS = {
     "llama-1b": dict(family="llama", layers=22, embd=2048, heads=32, heads_kv=4, ff=5632,
                      vocab=32000, context=2048, type="Q4_K_M", tied=False),
 }
+
+# What tells the layers of one family from another's; keys are full of the values that a test wants.
+# norms: before (pre) and after (post) the branches; qk: a norm of each head, or of all (wide).
+PLAIN = dict(norms="pre", qk=None, bias=False, embed_scale=False, eps=1e-5, rope_base=1e4, tied=False,
+             windows=False, experts=None, keys={})
+FAMILIES = {
+    "llama": {},
+    "mistral3": dict(keys={"rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
+                           "rope.scaling.original_context_length": 32,
+                           "rope.scaling.yarn_beta_fast": 32.0, "rope.scaling.yarn_beta_slow": 1.0,
+                           "rope.scaling.yarn_log_multiplier": 1.0,
+                           "attention.temperature_scale": 0.1}),
+    "qwen2": dict(bias=True, eps=1e-6, rope_base=1e6),
+    "qwen3": dict(qk="head", eps=1e-6, rope_base=1e6),
+    "gemma2": dict(norms="both", embed_scale=True, eps=1e-6, tied=True, windows=True,
+                   keys={"attn_logit_softcapping": 3.0, "final_logit_softcapping": 15.0}),
+    "gemma3": dict(norms="both", qk="head", embed_scale=True, eps=1e-6, rope_base=1e6, tied=True,
+                   windows=True),
+    "phi3": dict(fused=True, keys={"rope.scaling.attn_factor": 1.19}),
+    "olmo2": dict(norms="post", qk="wide", eps=1e-6, rope_base=5e5),
+    "granite": dict(rope_base=1e4, keys={"embedding_scale": 12.0, "residual_scale": 0.22,
+                                         "attention.scale": 0.08, "logit_scale": 4.0}),
+}
+FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
+LAYERS = {"gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has when who will
@@ -215,7 +241,8 @@ class Model:
         self.o = o
         self.rng = numpy.random.default_rng(o.seed)
         self.writer = gguf.GGUFWriter(path, o.family)
-        self.gemma = o.family == "gemma3"
+        self.family = FAMILIES[o.family]
+        self.gemma = o.family.startswith("gemma")
 
     def type_of(self, name, columns):
         wanted = self.o.type
@@ -235,6 +262,13 @@ class Model:
             values *= self.rng.choice([-1.0, 1.0], size)
         self.writer.add_tensor(name, values.astype(numpy.float32))
 
+    def add(self, key, value):
+        """A key of the family, with the type that its value has in Python."""
+        kinds = {bool: self.writer.add_bool, int: self.writer.add_uint32,
+                 float: self.writer.add_float32, str: self.writer.add_string,
+                 list: self.writer.add_array}
+        kinds[type(value)](f"{self.o.family}.{key}", value)
+
     def keys(self):
         o, w = self.o, self.writer
         w.add_name(f"random {o.family}")
@@ -244,8 +278,8 @@ class Model:
         w.add_feed_forward_length(o.ff)
         w.add_head_count(o.heads)
         w.add_head_count_kv(o.heads_kv)
-        w.add_layer_norm_rms_eps(1e-6 if self.gemma else 1e-5)
-        w.add_rope_freq_base(o.rope_base or (1e6 if self.gemma else 1e4))
+        w.add_layer_norm_rms_eps(self.family["eps"])
+        w.add_rope_freq_base(o.rope_base or self.family["rope_base"])
         if o.head or self.gemma:
             w.add_key_length(o.head)
             w.add_value_length(o.head)
@@ -253,10 +287,15 @@ class Model:
             w.add_rope_dimension_count(o.head or o.embd // o.heads)
             w.add_vocab_size(o.vocab)
         if o.rope_factor:
-            w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+            w.add_rope_scaling_type(gguf.RopeScalingType.YARN if o.yarn else
+                                    gguf.RopeScalingType.LINEAR)
             w.add_rope_scaling_factor(o.rope_factor)
-        if self.gemma and o.window:
+        if o.original:
+            w.add_rope_scaling_orig_ctx_len(o.original)
+        if o.window and (self.family["windows"] or o.windows):
             w.add_sliding_window(o.window)
+        for key, value in {**self.family["keys"], **o.keys}.items():
+            self.add(key, value)
 
     def tokenizer(self):
         if self.o.tokenizer == "spm":
@@ -266,34 +305,57 @@ class Model:
         elif self.gemma:
             self.writer.add_vocab_size(self.o.vocab)
 
-    def layer(self, i):
+    def attention(self, at):
         o = self.o
         head = o.head or o.embd // o.heads
+        q, k = o.heads * head, o.heads_kv * head
+        if self.family.get("fused"):
+            self.matrix(at + "attn_qkv.weight", "attn_qkv", q + 2 * k, o.embd, 1.3)
+        else:
+            self.matrix(at + "attn_q.weight", "attn_q", q, o.embd, 1.3)
+            self.matrix(at + "attn_k.weight", "attn_k", k, o.embd, 1.3)
+            self.matrix(at + "attn_v.weight", "attn_v", k, o.embd)
+        if o.bias or self.family["bias"]:
+            self.vector(at + "attn_q.bias", q, 0.0, 0.5)
+            self.vector(at + "attn_k.bias", k, 0.0, 0.5)
+            self.vector(at + "attn_v.bias", k, 0.0, 0.2)
+        if self.family["qk"]:
+            wide = self.family["qk"] == "wide"
+            self.vector(at + "attn_q_norm.weight", q if wide else head, 1.2)
+            self.vector(at + "attn_k_norm.weight", k if wide else head, 1.2)
+
+    def feed_forward(self, at, out):
+        o = self.o
+        if self.family.get("fused"):
+            self.matrix(at + "ffn_up.weight", "ffn_up", 2 * o.ff, o.embd, 1.3)
+        else:
+            self.matrix(at + "ffn_gate.weight", "ffn_gate", o.ff, o.embd, 1.5)
+            self.matrix(at + "ffn_up.weight", "ffn_up", o.ff, o.embd)
+        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, out)
+
+    def layer(self, i):
+        o = self.o
         at = f"blk.{i}."
-        self.vector(at + "attn_norm.weight", o.embd)
-        self.matrix(at + "attn_q.weight", "attn_q", o.heads * head, o.embd, 1.3)
-        self.matrix(at + "attn_k.weight", "attn_k", o.heads_kv * head, o.embd, 1.3)
-        self.matrix(at + "attn_v.weight", "attn_v", o.heads_kv * head, o.embd)
-        if o.bias:
-            self.vector(at + "attn_q.bias", o.heads * head, 0.0, 0.5)
-            self.vector(at + "attn_k.bias", o.heads_kv * head, 0.0, 0.5)
-            self.vector(at + "attn_v.bias", o.heads_kv * head, 0.0, 0.2)
-        if self.gemma:
-            self.vector(at + "attn_q_norm.weight", head, 1.2)
-            self.vector(at + "attn_k_norm.weight", head, 1.2)
+        pre = self.family["norms"] in ("pre", "both")
+        post = self.family["norms"] in ("post", "both")
+        if pre:
+            self.vector(at + "attn_norm.weight", o.embd)
+        self.attention(at)
+        if post:
             self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
             self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
-        out = 1.5 if self.gemma else 1.5 * o.gain
+        out = 1.5 if post else 1.5 * o.gain
+        head = o.head or o.embd // o.heads
         self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
-        self.vector(at + "ffn_norm.weight", o.embd)
-        self.matrix(at + "ffn_gate.weight", "ffn_gate", o.ff, o.embd, 1.5)
-        self.matrix(at + "ffn_up.weight", "ffn_up", o.ff, o.embd)
-        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, out)
+        if pre:
+            self.vector(at + "ffn_norm.weight", o.embd)
+        self.feed_forward(at, out)
 
     def tensors(self):
         o = self.o
         # logits with standard deviation s over V tokens have an entropy of about ln V - s^2/2
         spread = math.sqrt(2 * max(math.log(o.vocab) - o.entropy, 0.5)) / math.sqrt(o.embd)
+        spread *= self.family["keys"].get("logit_scale", 1.0)
         self.matrix("token_embd.weight", "token_embd", o.vocab, o.embd, sigma=spread)
         # signs that differ keep a tied model from answering with the token it was given
         self.vector("output_norm.weight", o.embd, 1.0, 0.3, signs=True)
@@ -303,6 +365,10 @@ class Model:
             n = (o.head or o.embd // o.heads) // 2
             self.writer.add_tensor("rope_freqs.weight",
                                    numpy.geomspace(1, 8, n).astype(numpy.float32))
+        for name in ("long", "short") if o.rope_long else ():
+            n = (o.head or o.embd // o.heads) // 2
+            self.writer.add_tensor(f"rope_factors_{name}.weight", numpy.geomspace(
+                1, 24 if name == "long" else 1.5, n).astype(numpy.float32))
         for i in range(o.layers):
             self.layer(i)
 
@@ -321,7 +387,7 @@ def parse(arguments):
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("path")
     p.add_argument("--preset", choices=PRESETS, default="tiny")
-    p.add_argument("--family", choices=["llama", "gemma3"], default="llama")
+    p.add_argument("--family", choices=FAMILIES, default="llama")
     p.add_argument("--type", default="F32", help="weight type of all matrices, or Q4_K_M")
     p.add_argument("--set", action="append", default=[], metavar="NAME=TYPE",
                    help="another type for one kind of matrix, for example ffn_down=Q6_K")
@@ -333,10 +399,16 @@ def parse(arguments):
     p.add_argument("--ff", type=int)
     p.add_argument("--vocab", type=int, default=512)
     p.add_argument("--context", type=int, default=2048)
-    p.add_argument("--window", type=int, default=16, help="gemma3: 0 leaves the key out")
+    p.add_argument("--window", type=int, default=16, help="positions; 0 leaves the key out")
+    p.add_argument("--windows", action="store_true", help="also where a family may do without")
     p.add_argument("--rope-base", type=float)
     p.add_argument("--rope-factor", type=float)
+    p.add_argument("--yarn", action="store_true", help="--rope-factor is that of YaRN")
+    p.add_argument("--original", type=int, help="positions before they were stretched")
     p.add_argument("--rope-freqs", action="store_true")
+    p.add_argument("--rope-long", action="store_true", help="LongRoPE factors")
+    p.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", dest="keys",
+                   help="another key of the family, for example logit_scale=2.0")
     p.add_argument("--bias", action="store_true", help="biases on q, k and v")
     p.add_argument("--tokenizer", choices=["spm", "bpe", "none"], default="spm")
     p.add_argument("--tied", action=argparse.BooleanOptionalAction)
@@ -347,12 +419,13 @@ def parse(arguments):
     preset = p.parse_known_args(arguments)[0].preset
     p.set_defaults(**PRESETS[preset])
     o = p.parse_args(arguments)
-    gemma = o.family == "gemma3"
+    gemma = o.family.startswith("gemma")
+    o.keys = {k: ast.literal_eval(v) for k, v in (item.split("=", 1) for item in o.keys)}
     o.set = dict(item.split("=", 1) for item in o.set)
-    o.layers = o.layers or (7 if gemma else 2)  # seven: windows, one layer that sees all, a window
+    o.layers = o.layers or LAYERS.get(o.family, 2)
     o.ff = o.ff or 2 * o.embd
     o.head = o.head or (o.embd // o.heads if gemma else None)
-    o.tied = gemma if o.tied is None else o.tied
+    o.tied = FAMILIES[o.family]["tied"] if o.tied is None else o.tied
     if o.tokenizer != "none" and o.vocab < 280:
         p.error("a tokenizer needs a vocabulary of at least 280")
     return o

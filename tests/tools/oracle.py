@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The forward pass of a GGUF model in float64, for comparison: numpy only, no cache, every position
-at once. Written from the papers and the meaning of the metadata keys (Llama: Touvron et al. 2023;
-RoPE: Su et al. 2021; GQA: Ainslie et al. 2023; Gemma 3: Gemma Team 2025), not from the engine, so
-that an error there does not repeat here.
+at once. Written from the papers, the published configurations and the meaning of the metadata keys
+(Llama: Touvron et al. 2023; RoPE: Su et al. 2021; YaRN: Peng et al. 2023; LongRoPE: Ding et al. 2024;
+GQA: Ainslie et al. 2023; Gemma 2 and 3: Gemma Team 2024, 2025; OLMo 2: OLMo Team 2024; Granite 3: IBM
+2024; Phi-3: Abdin et al. 2024), not from the engine, so that an error there does not repeat here.
 
 Everything is exact but for float64, unless `rounded`: then keys and values are rounded to F16 and
 the inputs of products with quantised weights to int8, as compute/numerics.md says. What is left
@@ -32,16 +33,33 @@ def round_to_int8(x, block):
     return (numpy.rint(blocks / numpy.where(step > 0, step, 1)) * step).reshape(x.shape)
 
 
+# What the papers say of each family. rope: which values of a head form pairs. windows: (of how many
+# layers one is global, base of the others' RoPE or None, whether the others' RoPE is scaled).
+FAMILIES = {
+    "llama": dict(rope="adjacent"),
+    "mistral3": dict(rope="adjacent"),
+    "qwen2": dict(rope="halves"),
+    "qwen3": dict(rope="halves"),
+    "gemma2": dict(rope="halves", gelu=True, embedding="sqrt", windows=(2, None, True),
+                   wide_layers=46),
+    "gemma3": dict(rope="halves", gelu=True, embedding="sqrt", windows=(6, 10000.0, False),
+                   wide_layers=62),
+    "phi3": dict(rope="halves"),
+    "olmo2": dict(rope="halves", windows=(4, None, False)),
+    "granite": dict(rope="adjacent"),
+}
+
+
 class Oracle:
     def __init__(self, path, rounded=False):
         self.rounded = rounded
         reader = gguf.GGUFReader(path)
         self.keys = read_keys(reader)
         self.family = self.keys["general.architecture"]
-        if self.family not in ("llama", "gemma3"):
+        if self.family not in FAMILIES:
             raise SystemExit(f"the oracle knows no family {self.family}")
+        self.facts = FAMILIES[self.family]
         self.tensors = {t.name: t for t in reader.tensors}
-        self.gemma = self.family == "gemma3"
         self.n_layers = self.key("block_count")
         self.n_embd = self.key("embedding_length")
         self.n_head = self.key("attention.head_count")
@@ -66,14 +84,14 @@ class Oracle:
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float64)
         return values.reshape([int(n) for n in reversed(tensor.shape)])
 
-    def product(self, x, name):
-        """x [rows, in] by the matrix [out, in]"""
+    def product(self, x, name, rows=slice(None)):
+        """x [rows, in] by the matrix [out, in], or by some of its rows"""
         block = INPUT_BLOCK.get(self.tensors[name].tensor_type.name)
         if self.rounded and block:
             first = round_to_int8(x, block)
             fine = name.endswith("ffn_down.weight") or name in ("output.weight", "token_embd.weight")
             x = first + round_to_int8(x - first, block) if fine else first
-        return x @ self.weight(name).T
+        return x @ self.weight(name)[rows].T
 
     # ---- the pieces of a layer ----
 
@@ -82,45 +100,87 @@ class Oracle:
         return x / numpy.sqrt((x * x).mean(-1, keepdims=True) + self.eps) * self.weight(name)
 
     def is_global(self, layer):
-        """Gemma 3: five local layers, then one that sees everything."""
-        if not self.gemma or not self.key("attention.sliding_window", 0):
+        """Some families see a window only in most layers."""
+        if "windows" not in self.facts or not self.key("attention.sliding_window", 0):
             return True
-        return (layer + 1) % self.key("attention.sliding_window_pattern", 6) == 0
+        period = self.key("attention.sliding_window_pattern", self.facts["windows"][0])
+        return bool(period[layer] == 0 if isinstance(period, list) else (layer + 1) % period == 0)
+
+    def yarn(self, plain, base, factor):
+        """Turns per position of each pair: pairs that turn more than beta_fast times within the
+        original positions stay, those that turn less than beta_slow times are interpolated."""
+        original = self.key("rope.scaling.original_context_length", self.key("context_length"))
+
+        def pair(turns):
+            return self.n_rot * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(base))
+        low = max(0, math.floor(pair(self.key("rope.scaling.yarn_beta_fast", 32.0))))
+        high = min(self.n_rot - 1, math.ceil(pair(self.key("rope.scaling.yarn_beta_slow", 1.0))))
+        ramp = numpy.clip((numpy.arange(len(plain)) - low) / max(0.001, high - low), 0, 1)
+        return plain / factor * ramp + plain * (1 - ramp)
+
+    def magnitude(self, layer):
+        """What cosine and sine are multiplied by."""
+        value = self.key("rope.scaling.attn_factor", 1.0)
+        if self.key("rope.scaling.type", "linear") == "yarn":
+            log = 0.1 * math.log(self.key("rope.scaling.factor", 1.0))
+            value *= (1 + log) / (1 + self.key("rope.scaling.yarn_log_multiplier", 0.0) * log)
+        return value if self.is_global(layer) or self.facts["windows"][2] else 1.0
 
     def angles(self, layer, positions):
         """[positions, n_rot / 2]"""
-        i = numpy.arange(self.n_rot // 2)
-        if self.is_global(layer):
-            base = self.key("rope.freq_base", 10000.0)
-            scale = 1.0 / self.key("rope.scaling.factor", 1.0)
-        else:
-            base, scale = 10000.0, 1.0
-        turns = scale * base ** (-2.0 * i / self.n_rot)
-        if self.has("rope_freqs.weight"):
-            turns = turns / self.weight("rope_freqs.weight")
+        base = self.key("rope.freq_base", 10000.0)
+        scaled = self.is_global(layer) or self.facts["windows"][2]
+        if not self.is_global(layer):
+            base = self.key("rope.freq_base_swa", self.facts["windows"][1] or base)
+        turns = base ** (-2.0 * numpy.arange(self.n_rot // 2) / self.n_rot)
+        factor = self.key("rope.scaling.factor", 1.0)
+        if scaled and self.key("rope.scaling.type", "linear") == "yarn":
+            turns = self.yarn(turns, base, factor)
+        elif scaled:
+            turns = turns / factor
+        original = self.key("rope.scaling.original_context_length", 0)
+        length = "long" if len(positions) > original else "short"
+        for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
+            if self.has(name):
+                turns = turns / self.weight(name)
         return positions[:, None] * turns[None, :]
 
-    def rotate(self, x, angles):
+    def rotate(self, x, angles, magnitude):
         """x [positions, heads, width]: pairs of the first n_rot values turn by the angles."""
         half = self.n_rot // 2
-        if self.gemma:  # pairs (i, i + n/2)
+        if self.facts["rope"] == "halves":  # pairs (i, i + n/2)
             first, second = slice(0, half), slice(half, self.n_rot)
         else:  # pairs (2i, 2i + 1)
             first, second = slice(0, self.n_rot, 2), slice(1, self.n_rot, 2)
-        cosine, sine = numpy.cos(angles)[:, None, :], numpy.sin(angles)[:, None, :]
+        cosine, sine = (magnitude * f(angles)[:, None, :] for f in (numpy.cos, numpy.sin))
         out = x.copy()
         out[..., first] = x[..., first] * cosine - x[..., second] * sine
         out[..., second] = x[..., first] * sine + x[..., second] * cosine
         return out
 
     def project(self, x, layer, name, heads, width):
-        out = self.product(x, f"blk.{layer}.{name}.weight")
-        if self.has(f"blk.{layer}.{name}.bias"):
-            out = out + self.weight(f"blk.{layer}.{name}.bias")
-        return out.reshape(len(x), heads, width)
+        """q, k or v, which may lie in one matrix in this order."""
+        at = f"blk.{layer}."
+        if self.has(at + "attn_qkv.weight"):
+            q, k, v = self.n_head * self.head_k, self.n_head_kv * self.head_k, heads * width
+            first = {"attn_q": 0, "attn_k": q, "attn_v": q + k}[name]
+            out = self.product(x, at + "attn_qkv.weight", slice(first, first + v))
+        else:
+            out = self.product(x, f"{at}{name}.weight")
+        if self.has(f"{at}{name}.bias"):
+            out = out + self.weight(f"{at}{name}.bias")
+        norm = f"{at}{name}_norm.weight"
+        if self.has(norm) and len(self.weight(norm)) != width:  # of all heads together
+            out = self.norm(out, norm)
+        out = out.reshape(len(x), heads, width)
+        if self.has(norm) and len(self.weight(norm)) == width:
+            out = self.norm(out, norm)
+        return out
 
     def scale(self):
-        if self.gemma and self.n_layers == 62:  # the 27B model scales by its model width
+        if self.key("attention.scale", 0.0):
+            return self.key("attention.scale")
+        if self.n_layers == self.facts.get("wide_layers"):  # 27B scales by its model width
             return 1.0 / math.sqrt(self.n_embd / self.n_head)
         return 1.0 / math.sqrt(self.head_k)
 
@@ -130,60 +190,79 @@ class Oracle:
         window = n if self.is_global(layer) else self.key("attention.sliding_window")
         return (distance >= 0) & (distance < window)
 
+    def temperature(self, positions):
+        """Ministral 3: far queries are sharper."""
+        scale = self.key("attention.temperature_scale", 0.0)
+        if not scale:
+            return numpy.ones(len(positions))
+        original = self.key("rope.scaling.original_context_length")
+        return 1 + scale * numpy.log(1 + positions // original)
+
     def attention(self, x, layer):
         at = f"blk.{layer}."
         n = len(x)
         q = self.project(x, layer, "attn_q", self.n_head, self.head_k)
         k = self.project(x, layer, "attn_k", self.n_head_kv, self.head_k)
         v = self.project(x, layer, "attn_v", self.n_head_kv, self.head_v)
-        if self.has(at + "attn_q_norm.weight"):
-            q = self.norm(q, at + "attn_q_norm.weight")
-            k = self.norm(k, at + "attn_k_norm.weight")
-        angles = self.angles(layer, numpy.arange(n))
-        q, k = self.rotate(q, angles), self.rotate(k, angles)
+        positions = numpy.arange(n)
+        angles, magnitude = self.angles(layer, positions), self.magnitude(layer)
+        q, k = self.rotate(q, angles, magnitude), self.rotate(k, angles, magnitude)
+        q = q * self.temperature(positions)[:, None, None]
         if self.rounded:
             k, v = (a.astype(numpy.float16).astype(numpy.float64) for a in (k, v))
         group = self.n_head // self.n_head_kv
         k, v = numpy.repeat(k, group, 1), numpy.repeat(v, group, 1)
         scores = numpy.einsum("qhd,khd->hqk", q, k) * self.scale()
+        cap = self.key("attn_logit_softcapping", 0.0)
+        scores = cap * numpy.tanh(scores / cap) if cap else scores
         scores = numpy.where(self.visible(layer, n)[None], scores, -numpy.inf)
         scores = numpy.exp(scores - scores.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)
         mixed = numpy.einsum("hqk,khd->qhd", scores, v).reshape(n, -1)
-        return self.product(mixed, at + "attn_output.weight")
+        out = self.product(mixed, at + "attn_output.weight")
+        bias = at + "attn_output.bias"
+        return out + self.weight(bias) if self.has(bias) else out
 
     def activate(self, x):
-        if self.gemma:  # GELU, tanh form
+        if self.facts.get("gelu"):  # tanh form
             return 0.5 * x * (1 + numpy.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
         return x / (1 + numpy.exp(-x))
 
     def feed_forward(self, x, layer):
         at = f"blk.{layer}.ffn_"
-        gate = self.activate(self.product(x, at + "gate.weight"))
-        return self.product(gate * self.product(x, at + "up.weight"), at + "down.weight")
+        if self.has(at + "gate.weight"):
+            gate, up = self.product(x, at + "gate.weight"), self.product(x, at + "up.weight")
+        else:  # one matrix holds both
+            gate, up = numpy.split(self.product(x, at + "up.weight"), 2, -1)
+        return self.product(self.activate(gate) * up, at + "down.weight")
+
+    def branch(self, h, layer, function, before, after):
+        """What a layer's half adds to the stream; norms are where the file has their weights."""
+        at = f"blk.{layer}."
+        x = self.norm(h, at + before) if self.has(at + before) else h
+        out = function(x, layer)
+        out = self.norm(out, at + after) if self.has(at + after) else out
+        return out * self.key("residual_scale", 1.0)
 
     def layer(self, h, layer):
-        at = f"blk.{layer}."
-        branch = self.attention(self.norm(h, at + "attn_norm.weight"), layer)
-        if self.gemma:
-            branch = self.norm(branch, at + "post_attention_norm.weight")
-        h = h + branch
-        branch = self.feed_forward(self.norm(h, at + "ffn_norm.weight"), layer)
-        if self.gemma:
-            branch = self.norm(branch, at + "post_ffw_norm.weight")
-        return h + branch
+        h = h + self.branch(h, layer, self.attention, "attn_norm.weight",
+                            "post_attention_norm.weight")
+        return h + self.branch(h, layer, self.feed_forward, "ffn_norm.weight",
+                               "post_ffw_norm.weight")
 
     def run(self, tokens):
         """Hidden states at each layer border [n_layers + 1, n, n_embd], logits [n, n_vocab]."""
         h = self.weight("token_embd.weight")[numpy.asarray(tokens)]
-        if self.gemma:
-            h = h * math.sqrt(self.n_embd)
+        h = h * (math.sqrt(self.n_embd) if self.facts.get("embedding") else
+                 self.key("embedding_scale", 1.0))
         borders = [h]
         for i in range(self.n_layers):
             borders.append(self.layer(borders[-1], i))
         output = "output.weight" if self.has("output.weight") else "token_embd.weight"
         last = self.norm(borders[-1], "output_norm.weight")
-        return numpy.stack(borders), self.product(last, output)
+        logits = self.product(last, output) / self.key("logit_scale", 1.0)
+        cap = self.key("final_logit_softcapping", 0.0)
+        return numpy.stack(borders), cap * numpy.tanh(logits / cap) if cap else logits
 
 
 def main():

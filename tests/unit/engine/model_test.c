@@ -117,6 +117,35 @@ static void add_gemma3(struct gguf_build *build, const struct wish *wish)
 	}
 }
 
+/* Width 32, 2 heads of 16 that share one key head; qkv and gate with up lie in one tensor each. */
+static void add_phi3(struct gguf_build *build, const struct wish *wish)
+{
+	build_string(build, "general.architecture", "phi3");
+	build_u32(build, "phi3.block_count", wish->n_layers);
+	build_u32(build, "phi3.context_length", 512);
+	build_u32(build, "phi3.embedding_length", 32);
+	build_u32(build, "phi3.feed_forward_length", 64);
+	build_u32(build, "phi3.attention.head_count", 2);
+	build_u32(build, "phi3.attention.head_count_kv", 1);
+	build_u32(build, "phi3.attention.sliding_window", 128);
+	build_f32(build, "phi3.attention.layer_norm_rms_epsilon", 1e-5f);
+	build_u32(build, "phi3.rope.scaling.original_context_length", 64);
+	build_f32(build, "phi3.rope.scaling.attn_factor", 1.19f);
+	add_vocabulary(build);
+	build_tensor(build, "token_embd.weight", TENSOR_Q8_0, 32, VOCAB);
+	build_tensor(build, "output_norm.weight", TENSOR_F32, 32, 0);
+	build_tensor(build, "rope_factors_long.weight", TENSOR_F32, 8, 0);
+	build_tensor(build, "rope_factors_short.weight", TENSOR_F32, 8, 0);
+	for (uint32_t i = 0; i < wish->n_layers; i++) {
+		add(build, i, "attn_norm.weight", TENSOR_F32, 32, 0);
+		add(build, i, "attn_qkv.weight", TENSOR_Q8_0, 32, 64);
+		add(build, i, "attn_output.weight", TENSOR_Q8_0, 32, 32);
+		add(build, i, "ffn_norm.weight", TENSOR_F32, 32, 0);
+		add(build, i, "ffn_up.weight", TENSOR_Q8_0, 32, 128);
+		add(build, i, "ffn_down.weight", TENSOR_Q8_0, 64, 32);
+	}
+}
+
 /* Keeps the bytes in `file` until the model is closed. */
 static struct model *build_model(void (*family)(struct gguf_build *, const struct wish *),
 				 const struct wish *wish, struct buf *file, struct fail *fail)
@@ -162,21 +191,23 @@ static void reads_llama(void **state)
 	assert_int_equal(shape->n_embd, 32);
 	assert_int_equal(shape->n_vocab, VOCAB);
 	assert_int_equal(shape->context_max, 512);
-	assert_int_equal(shape->head_k, 8);
-	assert_int_equal(shape->head_v, 8);
-	assert_int_equal(shape->n_rot, 8);
+	assert_int_equal(shape->n_ropes, 1);
+	assert_int_equal(shape->ropes[0].n_rot, 8);
+	assert_true(shape->ropes[0].base == 10000);
+	assert_true(shape->ropes[0].scale == 1);
 	assert_int_equal(shape->pairing, ROPE_ADJACENT);
 	assert_int_equal(shape->activation, ACTIVATION_SILU);
 	assert_true(shape->embedding_scale == 1);
 	assert_true(shape->attention_scale == (float)(1 / sqrt(8)));
 	assert_true(shape->tied);
-	assert_false(shape->qk_norm || shape->post_norm || shape->qkv_bias);
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(shape->layers[i].mixer, MIXER_ATTENTION);
 		assert_int_equal(shape->layers[i].n_head_kv, 2);
+		assert_int_equal(shape->layers[i].head_k, 8);
+		assert_int_equal(shape->layers[i].head_v, 8);
+		assert_int_equal(shape->layers[i].parts, LAYER_PRE_NORM);
 		assert_int_equal(shape->layers[i].window, 0);
-		assert_true(shape->layers[i].rope_base == 10000);
-		assert_true(shape->layers[i].rope_scale == 1);
+		assert_int_equal(shape->layers[i].rope, 0);
 	}
 	assert_int_equal(model_kv_bytes(model, 0), 2 * (2 * 8 + 2 * 8));
 	assert_int_equal(model_kv_bytes(model, 3), 0);
@@ -203,7 +234,7 @@ static void gives_units(void **state)
 	assert_string_equal(tensors[12]->name, "rope_freqs.weight");
 	assert_int_equal(model_unit_tensors(model, UNIT_LAYER, 2, tensors), 0);
 	assert_false(model_shape(model)->tied);
-	assert_true(model_shape(model)->qkv_bias);
+	assert_true(model_shape(model)->layers[1].parts & LAYER_QKV_BIAS);
 	close_model(model, &file);
 }
 
@@ -215,15 +246,62 @@ static void reads_gemma3(void **state)
 	const struct model_shape *shape = model_shape(model);
 	assert_int_equal(shape->pairing, ROPE_HALVES);
 	assert_int_equal(shape->activation, ACTIVATION_GELU_TANH);
-	assert_true(shape->qk_norm && shape->post_norm && shape->tied);
+	assert_true(shape->tied);
 	assert_true(shape->embedding_scale == (float)sqrt(32));
 	assert_true(shape->attention_scale == 0.125f);
 	for (uint32_t i = 0; i < 8; i++) {
 		const bool global = i == 5;
 		assert_int_equal(shape->layers[i].mixer, global ? MIXER_ATTENTION : MIXER_SLIDING);
 		assert_int_equal(shape->layers[i].window, global ? 0 : 128);
-		assert_true(shape->layers[i].rope_base == (global ? 1e6f : 1e4f));
+		assert_int_equal(shape->layers[i].parts,
+				 LAYER_PRE_NORM | LAYER_POST_NORM | LAYER_QK_NORM);
+		assert_true(shape->ropes[shape->layers[i].rope].base == (global ? 1e6f : 1e4f));
 	}
+	close_model(model, &file);
+}
+
+static void reads_phi3(void **state)
+{
+	(void)state;
+	struct buf file;
+	struct model *model = good_model(add_phi3, &(struct wish){ .n_layers = 2 }, &file);
+	const struct model_shape *shape = model_shape(model);
+	assert_int_equal(shape->layers[1].parts,
+			 LAYER_PRE_NORM | LAYER_FUSED_QKV | LAYER_FUSED_GATE_UP);
+	assert_int_equal(shape->layers[1].mixer, MIXER_ATTENTION);
+	assert_true(shape->ropes[0].factors);
+	assert_int_equal(shape->ropes[0].original, 64);
+	assert_true(shape->ropes[0].magnitude == 1.19f);
+	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
+	assert_int_equal(model_unit_tensors(model, UNIT_LAYER, 1, tensors), 6 + 2);
+	assert_string_equal(tensors[6]->name, "rope_factors_long.weight");
+	assert_int_equal(model_unit_tensors(model, UNIT_OUTPUT, 0, tensors), 1 + 2);
+	close_model(model, &file);
+}
+
+static void stretch_by_yarn(struct gguf_build *build)
+{
+	build_string(build, "llama.rope.scaling.type", "yarn");
+	build_f32(build, "llama.rope.scaling.factor", 4);
+	build_u32(build, "llama.rope.scaling.original_context_length", 128);
+}
+
+static void stretch_by_magic(struct gguf_build *build)
+{
+	build_string(build, "llama.rope.scaling.type", "magic");
+}
+
+static void reads_yarn(void **state)
+{
+	(void)state;
+	struct buf file;
+	const struct wish wish = { .n_layers = 1, .more = stretch_by_yarn };
+	struct model *model = good_model(add_llama, &wish, &file);
+	const struct rope_shape *rope = &model_shape(model)->ropes[0];
+	assert_true(rope->yarn == 1 && rope->scale == 0.25f);
+	assert_true(rope->beta_fast == 32 && rope->beta_slow == 1);
+	assert_int_equal(rope->original, 128);
+	assert_true(fabs((double)rope->magnitude - (1 + 0.1 * log(4))) < 1e-6);
 	close_model(model, &file);
 }
 
@@ -240,8 +318,9 @@ static void scales_rope_of_global_layers_only(void **state)
 	struct buf file;
 	const struct wish wish = { .n_layers = 4, .more = scale_linearly };
 	struct model *model = good_model(add_gemma3, &wish, &file);
+	const struct model_shape *shape = model_shape(model);
 	for (uint32_t i = 0; i < 4; i++)
-		assert_true(model_shape(model)->layers[i].rope_scale == (i == 2 ? 0.125f : 1));
+		assert_true(shape->ropes[shape->layers[i].rope].scale == (i == 2 ? 0.125f : 1));
 	close_model(model, &file);
 }
 
@@ -290,7 +369,7 @@ static void reads_numbers_layer_by_layer(void **state)
 
 static void add_cap(struct gguf_build *build)
 {
-	build_f32(build, "gemma3.final_logit_softcapping", 30);
+	build_f32(build, "llama.final_logit_softcapping", 30);
 }
 
 static void add_no_experts(struct gguf_build *build)
@@ -306,7 +385,11 @@ static void refuses_what_it_does_not_compute(void **state)
 		struct wish wish;
 		const char *fragment;
 	} rows[] = {
-		{ add_gemma3, { .n_layers = 1, .more = add_cap }, "a cap on final logits" },
+		{ add_llama, { .n_layers = 1, .more = add_cap }, "a cap on final logits" },
+		{ add_llama, { .n_layers = 1, .more = stretch_by_magic }, "stretches its context" },
+		{ add_phi3,
+		  { .n_layers = 1, .drop = "blk.0.attn_qkv.weight" },
+		  "lacks the tensor blk.0.attn_q.weight" },
 		{ add_llama, { .n_layers = 1, .norm_type = TENSOR_F16 }, "must be F32" },
 		{ add_llama,
 		  { .n_layers = 1, .bias = true, .drop = "blk.0.attn_k.bias" },
@@ -341,6 +424,8 @@ int main(void)
 		cmocka_unit_test(reads_llama),
 		cmocka_unit_test(gives_units),
 		cmocka_unit_test(reads_gemma3),
+		cmocka_unit_test(reads_phi3),
+		cmocka_unit_test(reads_yarn),
 		cmocka_unit_test(scales_rope_of_global_layers_only),
 		cmocka_unit_test(reads_windows_layer_by_layer),
 		cmocka_unit_test(scales_the_largest_gemma_by_its_width),
