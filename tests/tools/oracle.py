@@ -23,11 +23,8 @@ def read_keys(reader):
             if not name.startswith("tokenizer.")}
 
 
-# Columns that share one scale when a row of activations becomes int8; other types read it as it is.
-INPUT_BLOCK = {"Q4_0": 32, "Q5_0": 32, "Q8_0": 32, "Q4_K": 256, "Q5_K": 256, "Q6_K": 256}
-
-
-def round_to_int8(x, block):
+def round_to_int8(x, block=32):
+    """Blocks of columns share one scale."""
     blocks = x.reshape(*x.shape[:-1], -1, block)
     step = numpy.abs(blocks).max(-1, keepdims=True) / 127
     return (numpy.rint(blocks / numpy.where(step > 0, step, 1)) * step).reshape(x.shape)
@@ -86,11 +83,10 @@ class Oracle:
 
     def product(self, x, name, rows=slice(None)):
         """x [rows, in] by the matrix [out, in], or by some of its rows"""
-        block = INPUT_BLOCK.get(self.tensors[name].tensor_type.name)
-        if self.rounded and block:
-            first = round_to_int8(x, block)
-            fine = name.endswith("ffn_down.weight") or name in ("output.weight", "token_embd.weight")
-            x = first + round_to_int8(x - first, block) if fine else first
+        if self.rounded and self.tensors[name].tensor_type.name not in ("F32", "F16", "BF16"):
+            first = round_to_int8(x)
+            fine = name in ("output.weight", "token_embd.weight")
+            x = first + round_to_int8(x - first) if fine else first
         return x @ self.weight(name)[rows].T
 
     # ---- the pieces of a layer ----
