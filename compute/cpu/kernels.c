@@ -8,6 +8,9 @@
 #ifdef HAVE_AVX2
 #include "compute/cpu/avx2.h"
 #endif
+#ifdef HAVE_AVX512
+#include "compute/cpu/avx512.h"
+#endif
 
 #include <string.h>
 
@@ -19,6 +22,9 @@ struct variant {
 
 /* The fastest first. */
 static const struct variant variants[] = {
+#ifdef HAVE_AVX512
+	{ &kernels_avx512, platform_has_avx512, "AVX-512 F, BW, VL, DQ and VNNI" },
+#endif
 #ifdef HAVE_AVX2
 	{ &kernels_avx2, platform_has_avx2, "AVX2, FMA and F16C" },
 #endif

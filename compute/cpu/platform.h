@@ -6,6 +6,7 @@
 
 bool platform_has_fma(void);       /* fused multiply-add in hardware */
 bool platform_has_avx2(void);      /* AVX2, FMA and F16C, kept by the operating system */
+bool platform_has_avx512(void);    /* those, and AVX-512 F, BW, VL, DQ and VNNI, likewise */
 void platform_prepare_float(void); /* as kernels_prepare_thread */
 
 #endif

@@ -12,6 +12,11 @@ bool platform_has_avx2(void)
 	return false;
 }
 
+bool platform_has_avx512(void)
+{
+	return false;
+}
+
 /* FPCR zero: nearest even, no flush to zero, default NaN off, no traps. */
 void platform_prepare_float(void)
 {

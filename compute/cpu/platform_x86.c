@@ -4,7 +4,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define XCR0_SSE_AVX  6u
+#define XCR0_SSE_AVX  0x06u
+#define XCR0_AVX512   0xe6u   /* masks, upper halves, registers 16 to 31 too */
 #define MXCSR_DEFAULT 0x1f80u /* nearest even, all exceptions masked, no FTZ, no DAZ */
 
 struct registers {
@@ -21,23 +22,32 @@ static struct registers ask(unsigned leaf)
 	return r;
 }
 
-static bool system_keeps_avx(void)
+/* Whether the operating system saves these registers. */
+static bool system_keeps(uint32_t state)
 {
 	uint32_t low, high;
 	if (!(ask(1).c & bit_OSXSAVE))
 		return false;
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-	return (low & XCR0_SSE_AVX) == XCR0_SSE_AVX;
+	return (low & state) == state;
 }
 
 bool platform_has_fma(void)
 {
-	return (ask(1).c & bit_FMA) && system_keeps_avx();
+	return (ask(1).c & bit_FMA) && system_keeps(XCR0_SSE_AVX);
 }
 
 bool platform_has_avx2(void)
 {
 	return platform_has_fma() && (ask(1).c & bit_F16C) && (ask(7).b & bit_AVX2);
+}
+
+bool platform_has_avx512(void)
+{
+	const unsigned needed = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+	const struct registers features = ask(7);
+	return platform_has_avx2() && system_keeps(XCR0_AVX512) &&
+	       (features.b & needed) == needed && (features.c & bit_AVX512VNNI);
 }
 
 void platform_prepare_float(void)

@@ -1,7 +1,7 @@
 /* engine: tokens per second of one device on a GGUF model: a prompt in one go, then generation one
  * token at a time from an empty context (the two figures of llama-bench, pp and tg).
  *
- *   bench_engine [-t THREADS] [-k c|avx2] [-p PROMPT] [-n GENERATE] [-r ROUNDS] MODEL
+ *   bench_engine [-t THREADS] [-k c|avx2|avx512] [-p PROMPT] [-n GENERATE] [-r ROUNDS] MODEL
  *
  * The best and the middle round are printed: other load makes rounds slower, never faster. */
 #include "base/clock.h"
@@ -136,7 +136,7 @@ int main(int argc, char **argv)
 	struct fail fail = { .text = "no memory" };
 	struct account account;
 	if (!parse(&bench.options, argc, argv)) {
-		fputs("usage: bench_engine [-t THREADS] [-k c|avx2] [-p PROMPT] [-n GENERATE] "
+		fputs("usage: bench_engine [-t THREADS] [-k c|avx2|avx512] [-p PROMPT] [-n GENERATE] "
 		      "[-r ROUNDS] MODEL\n",
 		      stderr);
 		return 2;

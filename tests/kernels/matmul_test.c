@@ -99,6 +99,7 @@ static const struct shape shapes[] = {
 	{ 256, 1, 1 },   { 256, 8, 1 },    { 512, 19, 1 },  { 768, 16, 2 },   { 1280, 33, 3 },
 	{ 2048, 40, 4 }, { 2304, 37, 5 },  { 2560, 24, 7 }, { 4096, 17, 8 },  { 256, 70, 13 },
 	{ 768, 31, 16 }, { 1536, 24, 31 }, { 512, 48, 64 }, { 2816, 16, 65 }, { 256, 9, 130 },
+	{ 1024, 15, 2 }, { 512, 35, 131 }, { 5632, 32, 6 },
 };
 
 /* Shapes with fewer columns than the widest block, for the types that have smaller ones. */
@@ -159,7 +160,7 @@ static void variants_equal_c_at_every_row_count(void **unused)
 {
 	uint64_t state = 5;
 	for (size_t t = 0; t < sample_type_count; t++)
-		for (uint32_t rows = 1; rows <= 66; rows++)
+		for (uint32_t rows = 1; rows <= 70; rows++)
 			compare(&state, sample_types[t], (struct shape){ 512, 17, rows },
 				SAMPLE_PLAIN);
 }
@@ -224,6 +225,29 @@ static void splits_change_nothing(void **unused)
 			split_calls(variants[v], &e);
 			example_check(&e, "in pieces");
 		}
+		example_free(&e);
+	}
+}
+
+/* A range of outputs, wherever it begins and ends, is written whole and nothing beside it. */
+static void ranges_stay_within(void **unused)
+{
+	uint64_t state = 19;
+	for (size_t t = 0; t < sample_type_count; t++) {
+		const struct shape shape = { 256, 37, 2 };
+		struct example e = example_make(&state, sample_types[t], shape, SAMPLE_PLAIN, 1.0f);
+		struct matmul expected = e.product;
+		expected.out = e.expected;
+		for (uint32_t first = 0; first < shape.n_out; first++)
+			for (uint32_t end = first; end <= shape.n_out; end++) {
+				memset(e.expected, 0x55, e.n_results * sizeof(float));
+				c_matmul(&expected, first, end);
+				for (size_t v = 0; v < variant_count; v++) {
+					memset(e.out, 0x55, e.n_results * sizeof(float));
+					variants[v]->matmul(&e.product, first, end);
+					example_check(&e, variants[v]->name);
+				}
+			}
 		example_free(&e);
 	}
 }
@@ -305,13 +329,17 @@ int main(int argc, char **argv)
 		cmocka_unit_test(variants_equal_c_at_every_row_count),
 		cmocka_unit_test(odd_activations),
 		cmocka_unit_test(splits_change_nothing),
+		cmocka_unit_test(ranges_stay_within),
 		cmocka_unit_test(threads_change_nothing),
 		cmocka_unit_test(c_agrees_with_float64),
 	};
 	kernels_prepare_thread();
 	if (argc > 1 && strcmp(argv[1], "--bench") == 0)
 		return bench_products(argc - 2, argv + 2);
-	variants[variant_count] = kernels_select("avx2", NULL);
-	variant_count += variants[variant_count] != NULL;
+	static const char *const names[] = { "avx2", "avx512" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		variants[variant_count] = kernels_select(names[i], NULL);
+		variant_count += variants[variant_count] != NULL;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

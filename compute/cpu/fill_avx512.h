@@ -1,0 +1,15 @@
+/* fill_avx512.h: formats that go from their form in a file into a panel without a decoder between:
+ * each as `fill` of struct packing. */
+#ifndef COMPUTE_CPU_FILL_AVX512_H
+#define COMPUTE_CPU_FILL_AVX512_H
+
+#include "compute/cpu/panel_avx512.h"
+
+panel_fill fill_q4_0;
+panel_fill fill_q5_0;
+panel_fill fill_q8_0;
+panel_fill fill_q4_k;
+panel_fill fill_q5_k;
+panel_fill fill_q6_k;
+
+#endif

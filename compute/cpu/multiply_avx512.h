@@ -1,0 +1,35 @@
+/* multiply_avx512.h: two panels of weights times rows of activations. */
+#ifndef COMPUTE_CPU_MULTIPLY_AVX512_H
+#define COMPUTE_CPU_MULTIPLY_AVX512_H
+
+#include "compute/cpu/kernels.h"
+#include "compute/cpu/panel_avx512.h"
+
+#define PANELS 2
+
+/* Rows of activations: ROW_I8 of rows.h. */
+struct inputs {
+	const uint8_t *rows;
+	size_t stride;                       /* bytes */
+	size_t scale, weighted, sum, narrow; /* offsets in a row */
+};
+
+struct inputs inputs_of(const struct matmul *product);
+
+/* The same columns of PANELS times sixteen outputs. */
+struct columns {
+	const struct panel *panels; /* [PANELS] */
+	uint32_t block, n;          /* the first and their number, in 32-blocks of a row */
+	int32_t offset;             /* what weights are too large by */
+};
+
+/* The sums of a row so far. */
+typedef __m512 sums_row[PANELS];
+
+/* The products of the columns join the sums of `n_rows` rows. */
+typedef void multiply_fn(const struct columns *columns, struct inputs in, uint32_t n_rows,
+			 sums_row *sums);
+
+multiply_fn *multiply_of(const struct format *format);
+
+#endif

@@ -1,0 +1,27 @@
+#include "compute/cpu/avx2.h"
+#include "compute/cpu/avx512.h"
+#include "compute/cpu/c.h"
+
+static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
+{
+	if (row_format_of(product->type) == ROW_F32)
+		avx2_matmul(product, first, end);
+	else
+		avx512_matmul_integer(product, first, end);
+}
+
+const struct kernels kernels_avx512 = {
+	.name = "avx512",
+	.quantize_row = avx2_quantize_row,
+	.dequantize_row = c_dequantize_row,
+	.matmul = matmul,
+	.rms_norm = avx2_rms_norm,
+	.rope = avx2_rope,
+	.attention_rows = avx2_attention_rows,
+	.attention_tile = avx2_attention_tile,
+	.attention_join = avx2_attention_join,
+	.activate = avx2_activate,
+	.add = avx2_add,
+	.scale = avx2_scale,
+	.to_f16 = avx2_to_f16,
+};

@@ -1,0 +1,72 @@
+/* unpack_avx512.h: what the formats' ways into a panel share. */
+#ifndef COMPUTE_CPU_UNPACK_AVX512_H
+#define COMPUTE_CPU_UNPACK_AVX512_H
+
+#include "compute/cpu/panel_avx512.h"
+#include "compute/cpu/turn_avx512.h"
+
+#include <string.h>
+
+FORCE_INLINE __m512i nibbles_low(__m512i v)
+{
+	return _mm512_and_si512(v, _mm512_set1_epi8(15));
+}
+
+FORCE_INLINE __m512i nibbles_high(__m512i v)
+{
+	return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15));
+}
+
+/* v | (bits & mask) */
+FORCE_INLINE __m512i or_masked(__m512i v, __m512i bits, __m512i mask)
+{
+	return _mm512_ternarylogic_epi32(v, bits, mask, 0xf8);
+}
+
+/* The F16 in the low halves of the lanes. vcvtph2ps gives the bits of base/half.h (kernels test).
+ */
+FORCE_INLINE __m512 low_halves(__m512i lanes)
+{
+	return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
+}
+
+/* Columns of one number each are collected through memory: loads and stores have time to spare,
+ * shuffles have none. What was stored in small pieces is not to be loaded at once, in large ones.
+ */
+struct column_16 {
+	uint16_t lanes[PANEL_OUTPUTS] __attribute__((aligned(32)));
+};
+
+struct column_32 {
+	uint32_t lanes[PANEL_OUTPUTS] __attribute__((aligned(64)));
+};
+
+/* Volatile, or compilers build vectors by shuffles. */
+FORCE_INLINE void collect_16(struct sixteen rows, size_t offset, struct column_16 *column)
+{
+	volatile uint16_t *lanes = column->lanes;
+	UNROLL
+	for (size_t r = 0; r < PANEL_OUTPUTS; r++) {
+		uint16_t number;
+		memcpy(&number, rows.bytes + r * rows.stride + offset, sizeof(number));
+		lanes[r] = number;
+	}
+}
+
+FORCE_INLINE void collect_32(struct sixteen rows, size_t offset, struct column_32 *column)
+{
+	volatile uint32_t *lanes = column->lanes;
+	UNROLL
+	for (size_t r = 0; r < PANEL_OUTPUTS; r++) {
+		uint32_t number;
+		memcpy(&number, rows.bytes + r * rows.stride + offset, sizeof(number));
+		lanes[r] = number;
+	}
+}
+
+FORCE_INLINE __m512 column_floats(const struct column_16 *column)
+{
+	return _mm512_cvtph_ps(_mm256_load_si256((const void *)column->lanes));
+}
+
+#endif
