@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FEW 32u
+
 void merger_init(struct merger *merger)
 {
 	memset(merger, 0, sizeof(*merger));
@@ -44,60 +46,102 @@ bool merger_add(struct merger *merger, uint32_t start, uint32_t size, uint32_t t
 		.start = start,
 		.size = size,
 		.token = token,
+		.rank = UINT32_MAX,
 	};
 	return true;
 }
 
-/* Queues the pair whose left half is `left`, if there is one and it can be joined. */
-static bool consider(struct merger *merger, merger_fn join, const void *context, uint32_t left)
+/* Works out what the pair whose left half is `left` would make. */
+static void weigh(struct merger *merger, merger_fn join, const void *context, uint32_t left)
 {
-	if (left == SYMBOL_END || merger->symbols[left].next == SYMBOL_END)
-		return true;
-	const struct symbol *a = &merger->symbols[left];
-	const struct symbol *b = &merger->symbols[a->next];
-	uint32_t rank, token;
-	if (!join(context, a, b, &rank, &token))
-		return true;
-	return queue_push(&merger->queue, rank, left, a->size + b->size, token);
+	struct symbol *a = &merger->symbols[left];
+	if (a->next == SYMBOL_END ||
+	    !join(context, a, &merger->symbols[a->next], &a->rank, &a->joined))
+		a->rank = UINT32_MAX;
 }
 
-static void absorb(struct merger *merger, uint32_t left, uint32_t token)
+static void absorb(struct merger *merger, uint32_t left)
 {
 	struct symbol *a = &merger->symbols[left];
 	struct symbol *b = &merger->symbols[a->next];
 	a->size += b->size;
-	a->token = token;
+	a->token = a->joined;
 	a->next = b->next;
 	b->size = 0;
+	b->rank = UINT32_MAX;
 	if (a->next != SYMBOL_END)
 		merger->symbols[a->next].prev = left;
 }
 
-/* A queued pair is stale once either half has changed. Symbols only ever grow, so then the left
- * one is gone or the sum of the sizes is another. */
-static bool stale(const struct merger *merger, uint32_t left, uint32_t size)
+/* ---- few symbols: looking through them all beats keeping order ---- */
+
+static uint32_t best_pair(const struct merger *merger)
 {
-	const struct symbol *a = &merger->symbols[left];
-	return a->size == 0 || a->next == SYMBOL_END ||
-	       a->size + merger->symbols[a->next].size != size;
+	uint32_t best = 0;
+	for (uint32_t i = 0; i != SYMBOL_END; i = merger->symbols[i].next) {
+		if (merger->symbols[i].rank < merger->symbols[best].rank)
+			best = i;
+	}
+	return best;
 }
 
-bool merger_run(struct merger *merger, merger_fn join, const void *context)
+static void join_few(struct merger *merger, merger_fn join, const void *context)
+{
+	for (;;) {
+		const uint32_t left = best_pair(merger);
+		if (merger->symbols[left].rank == UINT32_MAX)
+			return;
+		absorb(merger, left);
+		weigh(merger, join, context, left);
+		if (merger->symbols[left].prev != SYMBOL_END)
+			weigh(merger, join, context, merger->symbols[left].prev);
+	}
+}
+
+/* ---- many symbols ---- */
+
+static bool enqueue(struct merger *merger, uint32_t left)
+{
+	const uint32_t rank = merger->symbols[left].rank;
+	return rank == UINT32_MAX || queue_push(&merger->queue, rank, left);
+}
+
+static bool reweigh(struct merger *merger, merger_fn join, const void *context, uint32_t left)
+{
+	if (left == SYMBOL_END)
+		return true;
+	weigh(merger, join, context, left);
+	return enqueue(merger, left);
+}
+
+/* A queued pair is stale once its left half has another rank. With the same rank it is either
+ * still that pair or its successor, whose turn it is then too. */
+static bool join_many(struct merger *merger, merger_fn join, const void *context)
 {
 	merger->queue.count = 0;
-	for (uint32_t i = 0; i + 1 < merger->count; i++) {
-		if (!consider(merger, join, context, i))
+	for (uint32_t i = 0; i < merger->count; i++) {
+		if (!enqueue(merger, i))
 			return false;
 	}
 	while (merger->queue.count > 0) {
 		const struct queue_entry best = queue_pop(&merger->queue);
-		const uint32_t left = (uint32_t)best.key;
-		if (stale(merger, left, best.size))
+		if (merger->symbols[best.place].rank != best.rank)
 			continue;
-		absorb(merger, left, best.token);
-		if (!consider(merger, join, context, merger->symbols[left].prev) ||
-		    !consider(merger, join, context, left))
+		absorb(merger, best.place);
+		if (!reweigh(merger, join, context, merger->symbols[best.place].prev) ||
+		    !reweigh(merger, join, context, best.place))
 			return false;
 	}
+	return true;
+}
+
+bool merger_run(struct merger *merger, merger_fn join, const void *context)
+{
+	for (uint32_t i = 0; i < merger->count; i++)
+		weigh(merger, join, context, i);
+	if (merger->count > FEW)
+		return join_many(merger, join, context);
+	if (merger->count > 0)
+		join_few(merger, join, context);
 	return true;
 }

@@ -12,6 +12,8 @@ struct symbol {
 	uint32_t prev, next;  /* SYMBOL_END at the ends */
 	uint32_t start, size; /* bytes of the text; size 0: joined to the one before it */
 	uint32_t token;       /* or TOKEN_NONE */
+	uint32_t rank;   /* of the pair with the next one, UINT32_MAX when it cannot be joined */
+	uint32_t joined; /* the token of that pair */
 };
 
 struct merger {
@@ -20,7 +22,8 @@ struct merger {
 	struct queue queue;
 };
 
-/* True when the two may be joined, to `token`; lower ranks go first, then what is further left. */
+/* True when the two may be joined, to `token`; lower ranks (below UINT32_MAX) go first, then what
+ * is further left. */
 typedef bool (*merger_fn)(const void *context, const struct symbol *left,
 			  const struct symbol *right, uint32_t *rank, uint32_t *token);
 

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Four children a node: half as many levels as with two, and siblings share a cache line. */
+#define CHILDREN 4
+
 void queue_init(struct queue *queue)
 {
 	memset(queue, 0, sizeof(*queue));
@@ -10,50 +13,59 @@ void queue_init(struct queue *queue)
 
 void queue_finish(struct queue *queue)
 {
-	free(queue->entries);
+	free(queue->keys);
 	queue_init(queue);
 }
 
 static bool queue_grow(struct queue *queue)
 {
 	const size_t capacity = queue->capacity ? queue->capacity * 2 : 64;
-	struct queue_entry *entries = realloc(queue->entries, capacity * sizeof(*entries));
-	if (!entries)
+	uint64_t *keys = realloc(queue->keys, capacity * sizeof(*keys));
+	if (!keys)
 		return false;
-	queue->entries = entries;
+	queue->keys = keys;
 	queue->capacity = capacity;
 	return true;
 }
 
-bool queue_push(struct queue *queue, uint32_t rank, uint32_t place, uint32_t size, uint32_t token)
+bool queue_push(struct queue *queue, uint32_t rank, uint32_t place)
 {
 	if (queue->count == queue->capacity && !queue_grow(queue))
 		return false;
 	const uint64_t key = (uint64_t)rank << 32 | place;
-	struct queue_entry *entries = queue->entries;
+	uint64_t *keys = queue->keys;
 	size_t at = queue->count++;
-	while (at > 0 && entries[(at - 1) / 2].key > key) {
-		entries[at] = entries[(at - 1) / 2];
-		at = (at - 1) / 2;
+	while (at > 0 && keys[(at - 1) / CHILDREN] > key) {
+		keys[at] = keys[(at - 1) / CHILDREN];
+		at = (at - 1) / CHILDREN;
 	}
-	entries[at] = (struct queue_entry){ .key = key, .size = size, .token = token };
+	keys[at] = key;
 	return true;
+}
+
+static size_t best_child(const struct queue *queue, size_t first)
+{
+	size_t best = first;
+	const size_t end = first + CHILDREN < queue->count ? first + CHILDREN : queue->count;
+	for (size_t i = first + 1; i < end; i++) {
+		if (queue->keys[i] < queue->keys[best])
+			best = i;
+	}
+	return best;
 }
 
 struct queue_entry queue_pop(struct queue *queue)
 {
-	struct queue_entry *entries = queue->entries;
-	const struct queue_entry best = entries[0];
-	const struct queue_entry last = entries[--queue->count];
+	uint64_t *keys = queue->keys;
+	const uint64_t top = keys[0], last = keys[--queue->count];
 	size_t at = 0;
-	for (size_t child = 1; child < queue->count; child = 2 * at + 1) {
-		if (child + 1 < queue->count && entries[child + 1].key < entries[child].key)
-			child++;
-		if (last.key <= entries[child].key)
+	for (size_t first = 1; first < queue->count; first = CHILDREN * at + 1) {
+		const size_t child = best_child(queue, first);
+		if (last <= keys[child])
 			break;
-		entries[at] = entries[child];
+		keys[at] = keys[child];
 		at = child;
 	}
-	entries[at] = last;
-	return best;
+	keys[at] = last;
+	return (struct queue_entry){ .rank = (uint32_t)(top >> 32), .place = (uint32_t)top };
 }

@@ -1,4 +1,4 @@
-/* queue.h: a heap of things to do in a text, best first: lowest rank, then furthest left. */
+/* queue.h: a heap of places in a text, best first: lowest rank, then furthest left. */
 #ifndef COMPUTE_QUEUE_H
 #define COMPUTE_QUEUE_H
 
@@ -6,20 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct queue_entry {
-	uint64_t key; /* rank << 32 | place */
-	uint32_t size;
-	uint32_t token;
+struct queue {
+	uint64_t *keys; /* owned; rank << 32 | place */
+	size_t count, capacity;
 };
 
-struct queue {
-	struct queue_entry *entries; /* owned */
-	size_t count, capacity;
+struct queue_entry {
+	uint32_t rank, place;
 };
 
 void queue_init(struct queue *queue);
 void queue_finish(struct queue *queue);
-bool queue_push(struct queue *queue, uint32_t rank, uint32_t place, uint32_t size, uint32_t token);
+bool queue_push(struct queue *queue, uint32_t rank, uint32_t place);
 struct queue_entry queue_pop(struct queue *queue); /* count > 0 */
 
 #endif

@@ -15,12 +15,14 @@ struct node {
 	uint32_t token; /* that ends here, or TOKEN_NONE */
 	uint8_t byte;
 	bool control;
+	uint8_t strip; /* enum strip of the token */
 };
 
 struct specials {
 	struct node *nodes; /* owned */
 	uint32_t count, capacity;
 	uint32_t first[256];
+	bool strips; /* some token takes white space beside it */
 };
 
 /* ---- the trie ---- */
@@ -63,7 +65,7 @@ static uint32_t step_or_add(struct specials *specials, uint32_t parent, uint8_t 
 }
 
 static bool insert(struct specials *specials, const uint8_t *piece, size_t size, uint32_t token,
-		   bool control)
+		   bool control, uint8_t strip)
 {
 	uint32_t *first = &specials->first[piece[0]];
 	if (*first == NO_NODE)
@@ -75,6 +77,8 @@ static bool insert(struct specials *specials, const uint8_t *piece, size_t size,
 		return false;
 	specials->nodes[at].token = token;
 	specials->nodes[at].control = control;
+	specials->nodes[at].strip = strip;
+	specials->strips = specials->strips || strip;
 	return true;
 }
 
@@ -95,7 +99,8 @@ static int insert_all(struct specials *specials, const struct vocab *vocab, stru
 					"the vocabulary's special tokens have more than %u bytes",
 					SPECIALS_BYTES_MAX);
 		if (piece->failed ||
-		    (piece->size > 0 && !insert(specials, piece->data, piece->size, i, control)))
+		    (piece->size > 0 && !insert(specials, piece->data, piece->size, i, control,
+						vocab_strip(vocab, i))))
 			return fail_set(fail, FAIL_MEMORY, "no memory for the special tokens");
 	}
 	return 0;
@@ -142,21 +147,27 @@ struct search {
 	bool control;
 	struct buf *out;
 	struct queue queue; /* candidates of a cluster; what is longer goes first */
-	uint32_t base;      /* where the cluster starts */
+	uint32_t base, end; /* of the cluster; with the white space around it where tokens strip */
 	struct buf taken;   /* a byte for each of the cluster: 1 when a mark covers it */
 };
 
+struct candidate {
+	struct mark mark;
+	uint8_t strip;
+};
+
 /* The longest token at `start` of at most `limit` bytes; its size is 0 when there is none. */
-static struct mark longest(const struct search *search, uint32_t start, uint32_t limit)
+static struct candidate longest(const struct search *search, uint32_t start, uint32_t limit)
 {
 	const struct specials *specials = search->specials;
-	struct mark best = { .start = start, .token = TOKEN_NONE };
+	struct candidate best = { .mark = { .start = start, .token = TOKEN_NONE } };
 	uint32_t at = specials->first[search->text[start]];
 	for (uint32_t size = 1; at != NO_NODE && size <= limit; size++) {
 		const struct node *node = &specials->nodes[at];
 		if (node->token != TOKEN_NONE && (search->control || !node->control)) {
-			best.size = size;
-			best.token = node->token;
+			best.mark.size = size;
+			best.mark.token = node->token;
+			best.strip = node->strip;
 		}
 		if (size == limit)
 			break;
@@ -167,8 +178,13 @@ static struct mark longest(const struct search *search, uint32_t start, uint32_t
 
 static bool queue_mark(struct search *search, const struct mark *mark)
 {
-	return queue_push(&search->queue, VOCAB_PIECE_MAX - mark->size, mark->start, mark->size,
-			  mark->token);
+	return queue_push(&search->queue, VOCAB_PIECE_MAX - mark->size, mark->start);
+}
+
+static struct candidate pop_candidate(struct search *search)
+{
+	const struct queue_entry best = queue_pop(&search->queue);
+	return longest(search, best.place, VOCAB_PIECE_MAX - best.rank);
 }
 
 static int by_place(const void *a, const void *b)
@@ -178,74 +194,109 @@ static int by_place(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Takes a candidate if nothing longer stands in its way. What is taken is at least as long, so it
- * overlaps at one end if at all. Where only the far end is taken, a shorter token may fit. */
-static bool settle(struct search *search, struct mark mark)
+/* White space of C, as llama.cpp strips it. */
+static bool is_space(uint8_t byte)
 {
+	return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Widens a mark over the white space beside it that no other mark has. */
+static void widen(const struct search *search, const uint8_t *taken, uint8_t strip,
+		  struct mark *mark)
+{
+	while (strip & STRIP_LEFT && mark->start > search->base &&
+	       !taken[mark->start - 1 - search->base] && is_space(search->text[mark->start - 1])) {
+		mark->start--;
+		mark->size++;
+	}
+	while (strip & STRIP_RIGHT && mark->start + mark->size < search->end &&
+	       !taken[mark->start + mark->size - search->base] &&
+	       is_space(search->text[mark->start + mark->size]))
+		mark->size++;
+}
+
+/* Takes a candidate if nothing longer stands in its way. What is taken is at least as long, or
+ * white space, so it overlaps at one end if at all. Where only the far end is taken, a shorter
+ * token may fit. */
+static bool settle(struct search *search, struct candidate candidate)
+{
+	struct mark mark = candidate.mark;
 	uint8_t *taken = search->taken.data + (mark.start - search->base);
 	if (taken[0])
 		return true;
-	if (!taken[mark.size - 1]) {
-		memset(taken, 1, mark.size);
-		buf_append(search->out, &mark, sizeof(mark));
-		return !search->out->failed;
-	}
 	uint32_t room = 1;
-	while (!taken[room])
+	while (room < mark.size && !taken[room])
 		room++;
-	const struct mark shorter = longest(search, mark.start, room);
-	return shorter.size == 0 || queue_mark(search, &shorter);
+	if (room < mark.size) {
+		const struct mark shorter = longest(search, mark.start, room).mark;
+		return shorter.size == 0 || queue_mark(search, &shorter);
+	}
+	widen(search, search->taken.data, candidate.strip, &mark);
+	memset(search->taken.data + (mark.start - search->base), 1, mark.size);
+	buf_append(search->out, &mark, sizeof(mark));
+	return !search->out->failed;
 }
 
-static struct mark pop_mark(struct search *search)
+/* Decides among the queued candidates, which overlap. */
+static bool settle_cluster(struct search *search)
 {
-	const struct queue_entry best = queue_pop(&search->queue);
-	return (struct mark){ .start = (uint32_t)best.key, .size = best.size, .token = best.token };
-}
-
-/* Decides among the queued candidates, which overlap and end before `end`. */
-static bool settle_cluster(struct search *search, uint32_t end)
-{
-	if (search->queue.count == 1) { /* nothing overlaps it */
-		const struct mark mark = pop_mark(search);
+	if (search->queue.count == 1 && !search->specials->strips) { /* nothing overlaps it */
+		const struct mark mark = pop_candidate(search).mark;
 		buf_append(search->out, &mark, sizeof(mark));
 		return !search->out->failed;
 	}
 	const size_t before = search->out->size;
 	buf_clear(&search->taken);
-	if (!buf_extend(&search->taken, end - search->base))
+	if (search->queue.count > 0 && !buf_extend(&search->taken, search->end - search->base))
 		return false;
-	memset(search->taken.data, 0, search->taken.size);
+	if (search->taken.size > 0)
+		memset(search->taken.data, 0, search->taken.size);
 	while (search->queue.count > 0) {
-		if (!settle(search, pop_mark(search)))
+		if (!settle(search, pop_candidate(search)))
 			return false;
 	}
-	qsort(search->out->data + before, (search->out->size - before) / sizeof(struct mark),
-	      sizeof(struct mark), by_place);
+	if (search->out->size > before)
+		qsort(search->out->data + before,
+		      (search->out->size - before) / sizeof(struct mark), sizeof(struct mark),
+		      by_place);
 	return true;
+}
+
+/* A cluster that begins with the candidate at `start`, once the one before is decided. */
+static bool begin_cluster(struct search *search, uint32_t start)
+{
+	if (!settle_cluster(search))
+		return false;
+	search->base = start;
+	while (search->specials->strips && search->base > search->end &&
+	       is_space(search->text[search->base - 1]))
+		search->base--;
+	return true;
+}
+
+static bool add_candidate(struct search *search, const struct mark *mark)
+{
+	if (mark->start >= search->end && !begin_cluster(search, mark->start))
+		return false;
+	if (mark->start + mark->size > search->end)
+		search->end = mark->start + mark->size;
+	while (search->specials->strips && search->end < search->size &&
+	       is_space(search->text[search->end]))
+		search->end++;
+	return queue_mark(search, mark);
 }
 
 /* Goes through the text cluster by cluster: candidates that overlap one another. */
 static bool search_all(struct search *search)
 {
-	uint32_t end = 0; /* of the cluster so far */
 	for (uint32_t i = 0; i < search->size; i++) {
 		if (search->specials->first[search->text[i]] == NO_NODE)
 			continue;
-		const struct mark mark = longest(search, i, search->size - i);
-		if (mark.size == 0)
-			continue;
-		if (i >= end) {
-			if (search->queue.count > 0 && !settle_cluster(search, end))
-				return false;
-			search->base = i;
-		}
-		if (!queue_mark(search, &mark))
+		const struct mark mark = longest(search, i, search->size - i).mark;
+		if (mark.size > 0 && !add_candidate(search, &mark))
 			return false;
-		if (i + mark.size > end)
-			end = i + mark.size;
 	}
-	return search->queue.count == 0 || settle_cluster(search, end);
+	return settle_cluster(search);
 }
 
 bool specials_find(const struct specials *specials, const uint8_t *text, uint32_t size,

@@ -103,25 +103,17 @@ static int read_merges(struct bpe *bpe, const struct gguf *gguf, struct fail *fa
 	return 0;
 }
 
-int bpe_init(struct bpe *bpe, const struct gguf *gguf, const struct vocab *vocab, struct fail *fail)
+int bpe_init(struct bpe *bpe, const struct gguf *gguf, const struct vocab *vocab,
+	     const struct pretokenizer *pretokenizer, struct fail *fail)
 {
-	const char *name;
-	size_t size;
 	memset(bpe, 0, sizeof(*bpe));
 	bpe->vocab = vocab;
-	if (!gguf_string(gguf, "tokenizer.ggml.pre", &name, &size))
-		return fail_set(fail, FAIL_UNSUPPORTED,
-				"the file does not name its pre-tokenizer (tokenizer.ggml.pre); "
-				"convert the model again with a current converter");
-	bpe->pretokenizer = pretokenizer_create(name, size, fail);
-	if (!bpe->pretokenizer)
-		return -FAIL_UNSUPPORTED;
+	bpe->pretokenizer = *pretokenizer;
 	return read_merges(bpe, gguf, fail);
 }
 
 void bpe_finish(struct bpe *bpe)
 {
-	pretokenizer_destroy(bpe->pretokenizer);
 	free(bpe->merges);
 	free(bpe->slots);
 	memset(bpe, 0, sizeof(*bpe));
@@ -150,100 +142,153 @@ static bool join(const void *context, const struct symbol *left, const struct sy
 }
 
 /* Bytes without a token (some old vocabularies lack a few) are lost, as in llama.cpp. */
-static bool put_word(const struct bpe *bpe, const uint8_t *word, uint32_t size,
-		     struct encoder *encoder)
+static void put_symbol(const struct bpe *bpe, const struct symbol *symbol, struct encoder *encoder)
 {
-	if (size == 1 || pretokenizer_ignores_merges(bpe->pretokenizer)) {
-		const uint32_t token = vocab_find(bpe->vocab, word, size);
-		if (token != TOKEN_NONE) {
+	if (symbol->token != TOKEN_NONE) {
+		encoder_put(encoder, symbol->token);
+		return;
+	}
+	const uint8_t *text = encoder->text.data + symbol->start;
+	for (uint32_t i = 0; bpe->pretokenizer.raw && i < symbol->size; i++) {
+		const uint32_t token = bpe->vocab->bytes[text[i]];
+		if (token != TOKEN_NONE)
 			encoder_put(encoder, token);
-			return true;
-		}
 	}
-	struct merger *merger = &encoder->merger;
-	merger_clear(merger);
-	for (uint32_t i = 0; i < size; i++) {
-		if (!merger_add(merger, i, 1, bpe->vocab->bytes[word[i]]))
+}
+
+static bool add_bytes(const struct bpe *bpe, const struct word *word, struct encoder *encoder)
+{
+	const uint8_t *text = encoder->text.data + word->start;
+	for (uint32_t i = 0; i < word->size; i++) {
+		if (!merger_add(&encoder->merger, word->start + i, 1, bpe->vocab->bytes[text[i]]))
 			return false;
-	}
-	if (!merger_run(merger, join, bpe))
-		return false;
-	for (uint32_t i = 0; i != SYMBOL_END; i = merger->symbols[i].next) {
-		if (merger->symbols[i].token != TOKEN_NONE)
-			encoder_put(encoder, merger->symbols[i].token);
 	}
 	return true;
 }
 
-static bool is_surrogate(const uint8_t *character, size_t length)
+static bool add_characters(const struct bpe *bpe, const struct word *word, struct encoder *encoder)
 {
-	return length == 3 && character[0] == 0xed && character[1] >= 0xa0;
+	const uint8_t *text = encoder->text.data;
+	const uint32_t end = word->start + word->size;
+	for (uint32_t at = word->start; at < end;) {
+		const uint32_t size = utf8_announced(text[at], end - at);
+		const uint32_t token = vocab_find(bpe->vocab, text + at, size);
+		if (!merger_add(&encoder->merger, at, size, token))
+			return false;
+		at += size;
+	}
+	return true;
 }
 
-/* Reads text as llama.cpp does: overlong forms mean the character they hide, surrogates pass,
- * every other stray byte is U+FFFD. The patterns need UTF-8, so a surrogate is given to them as the
- * private character 0x800 above it, which is no letter, number or space either, and has the same
- * length; `surrogates` keeps their places (u32). */
-static void clean(const uint8_t *text, uint32_t size, struct buf *out, struct buf *surrogates)
+static bool merge_word(const struct bpe *bpe, const struct word *word, struct encoder *encoder)
 {
-	for (uint32_t at = 0; at < size;) {
+	struct merger *merger = &encoder->merger;
+	merger_clear(merger);
+	const bool added = bpe->pretokenizer.raw ? add_characters(bpe, word, encoder)
+						 : add_bytes(bpe, word, encoder);
+	if (!added || !merger_run(merger, join, bpe))
+		return false;
+	for (uint32_t i = 0; i != SYMBOL_END; i = merger->symbols[i].next)
+		put_symbol(bpe, &merger->symbols[i], encoder);
+	return true;
+}
+
+/* The one token that the word is whatever the merges say, or TOKEN_NONE. Lines that are empty have
+ * tokens that no merge leads to in raw vocabularies. */
+static uint32_t whole_token(const struct bpe *bpe, const uint8_t *text, const struct word *word)
+{
+	const bool whole = word->size == 1 || bpe->pretokenizer.ignores_merges ||
+			   (bpe->pretokenizer.raw && text[word->start] == '\n');
+	return whole ? vocab_find(bpe->vocab, text + word->start, word->size) : TOKEN_NONE;
+}
+
+static bool put_word(const struct bpe *bpe, uint32_t start, uint32_t end, struct encoder *encoder)
+{
+	const struct word word = encoder_word(encoder, start, end);
+	if (encoder_repeat(encoder, &word))
+		return true;
+	const uint32_t token = whole_token(bpe, encoder->text.data, &word);
+	if (token != TOKEN_NONE)
+		encoder_put(encoder, token);
+	else if (!merge_word(bpe, &word, encoder))
+		return false;
+	encoder_remember(encoder, &word);
+	return true;
+}
+
+/* Text up to the first stray byte is taken as it is. A stray byte is read as llama.cpp does:
+ * overlong forms mean the character they hide, surrogates pass, every other one is U+FFFD. */
+static void append_clean(const uint8_t *text, uint32_t size, struct buf *out)
+{
+	uint32_t from = 0, at = 0;
+	while (at < size) {
+		if (size - at >= 8 && !(load_u64le(text + at) & UINT64_C(0x8080808080808080))) {
+			at += 8;
+			continue;
+		}
+		const int found = utf8_scan(text + at, size - at);
+		if (found > 0) {
+			at += (uint32_t)found;
+			continue;
+		}
 		uint32_t character;
 		uint8_t bytes[4];
 		const size_t read = utf8_decode_loose(text + at, size - at, &character);
-		const size_t length = utf8_encode(read > 0 ? character : UTF8_REPLACEMENT, bytes);
-		if (is_surrogate(bytes, length)) {
-			const uint32_t place = (uint32_t)out->size;
-			buf_append(surrogates, &place, sizeof(place));
-			utf8_encode(character + 0x800, bytes);
-		}
-		buf_append(out, bytes, length);
+		buf_append(out, text + from, at - from);
+		buf_append(out, bytes, utf8_encode(read > 0 ? character : UTF8_REPLACEMENT, bytes));
 		at += read > 0 ? (uint32_t)read : 1;
+		from = at;
+	}
+	buf_append(out, text + from, size - from);
+}
+
+static void append_escaped(const uint8_t *text, uint32_t size, struct buf *out)
+{
+	const uint8_t *end = text + size;
+	for (;;) {
+		const uint8_t *space = memchr(text, ' ', (size_t)(end - text));
+		append_clean(text, (uint32_t)((space ? space : end) - text), out);
+		if (!space)
+			break;
+		buf_append(out, VOCAB_SPACE, VOCAB_SPACE_BYTES);
+		text = space + 1;
 	}
 }
 
-static void restore(struct buf *text, const struct buf *surrogates)
+/* A word of a raw vocabulary may be cut further wherever nothing can be joined: it is then small,
+ * and met again. */
+static bool put_raw_word(const struct bpe *bpe, uint32_t start, uint32_t end,
+			 struct encoder *encoder)
 {
-	for (size_t i = 0; i < surrogates->size; i += sizeof(uint32_t)) {
-		uint32_t place;
-		memcpy(&place, surrogates->data + i, sizeof(place));
-		text->data[place] = 0xed;
-		text->data[place + 1] += 0x20;
+	uint32_t from = start;
+	while (from < end) {
+		const uint32_t cut = vocab_cut(bpe->vocab, encoder->text.data, from, end);
+		if (!put_word(bpe, from, cut, encoder))
+			return false;
+		from = cut;
 	}
-}
-
-static int cut_words(const struct bpe *bpe, const uint8_t *text, uint32_t size,
-		     struct encoder *encoder)
-{
-	struct buf surrogates;
-	buf_init(&surrogates);
-	clean(text, size, &encoder->text, &surrogates);
-	int result;
-	if (encoder->text.failed || surrogates.failed)
-		result = fail_set(encoder->fail, FAIL_MEMORY, "no memory to tokenize the text");
-	else
-		result = pretokenizer_split(bpe->pretokenizer, encoder->text.data,
-					    (uint32_t)encoder->text.size, &encoder->words,
-					    encoder->fail);
-	if (result == 0)
-		restore(&encoder->text, &surrogates);
-	buf_finish(&surrogates);
-	return result;
+	return true;
 }
 
 int bpe_encode(const struct bpe *bpe, const uint8_t *text, uint32_t size, struct encoder *encoder)
 {
-	buf_clear(&encoder->text);
+	uint32_t start = (uint32_t)encoder->text.size;
 	buf_clear(&encoder->words);
-	const int result = cut_words(bpe, text, size, encoder);
-	if (result < 0)
-		return result;
-	uint32_t start = 0;
+	if (bpe->pretokenizer.raw)
+		append_escaped(text, size, &encoder->text);
+	else
+		append_clean(text, size, &encoder->text);
+	if (encoder->text.failed ||
+	    !pretokenizer_split(&bpe->pretokenizer, encoder->text.data, start,
+				(uint32_t)encoder->text.size, &encoder->words))
+		return encoder_no_memory(encoder);
 	for (size_t i = 0; i < encoder->words.size; i += sizeof(uint32_t)) {
 		uint32_t end;
 		memcpy(&end, encoder->words.data + i, sizeof(end));
-		if (!put_word(bpe, encoder->text.data + start, end - start, encoder))
-			return fail_set(encoder->fail, FAIL_MEMORY,
-					"no memory to tokenize the text");
+		const bool put = bpe->pretokenizer.raw ? put_raw_word(bpe, start, end, encoder)
+						       : put_word(bpe, start, end, encoder);
+		if (!put)
+			return encoder_no_memory(encoder);
 		start = end;
 	}
 	return 0;

@@ -1,5 +1,7 @@
-/* tokenizer_bpe.h: byte-level byte-pair encoding: words are cut by the pre-tokenizer, bytes are
- * symbols, the pair that comes first in the file's list of merges is joined first. */
+/* tokenizer_bpe.h: byte-pair encoding: words are cut by the pre-tokenizer, the pair that comes
+ * first in the file's list of merges is joined first. Symbols are bytes, or where the vocabulary is
+ * spelt in UTF-8 itself (pretokenizer.raw), characters; those without a token become byte tokens.
+ */
 #ifndef COMPUTE_TOKENIZER_BPE_H
 #define COMPUTE_TOKENIZER_BPE_H
 
@@ -12,16 +14,16 @@ struct merge {
 };
 
 struct bpe {
-	const struct vocab *vocab;         /* borrowed */
-	struct pretokenizer *pretokenizer; /* owned */
-	struct merge *merges;              /* owned, best first */
-	uint32_t *slots;                   /* owned hash table: merge + 1; 0 is empty */
+	const struct vocab *vocab; /* borrowed */
+	struct pretokenizer pretokenizer;
+	struct merge *merges; /* owned, best first */
+	uint32_t *slots;      /* owned hash table: merge + 1; 0 is empty */
 	uint32_t count, mask;
 };
 
-/* Reads `tokenizer.ggml.pre` and `tokenizer.ggml.merges`. Finish it after a failure too. */
+/* Reads `tokenizer.ggml.merges`. Finish it after a failure too. */
 int bpe_init(struct bpe *bpe, const struct gguf *gguf, const struct vocab *vocab,
-	     struct fail *fail);
+	     const struct pretokenizer *pretokenizer, struct fail *fail);
 void bpe_finish(struct bpe *bpe);
 uint64_t bpe_memory(const struct bpe *bpe);
 

@@ -4,29 +4,6 @@
 
 #include <string.h>
 
-#define SPACE       "\xe2\x96\x81"
-#define SPACE_BYTES 3u
-
-static bool is_space(const uint8_t *text, size_t size)
-{
-	return size == SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES) == 0;
-}
-
-/* A lead byte takes the bytes it announces without looking at them, as llama.cpp does. */
-static uint32_t symbol_size(uint8_t lead, uint32_t left)
-{
-	const uint32_t announced = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	return announced < left ? announced : left;
-}
-
-static void note_spaces(struct spm *spm, const uint8_t *piece, uint32_t size)
-{
-	for (uint32_t i = 1; i + SPACE_BYTES <= size; i++) {
-		if (is_space(piece + i, SPACE_BYTES))
-			spm->before_space[piece[i - 1]] = true;
-	}
-}
-
 int spm_init(struct spm *spm, const struct vocab *vocab, uint32_t unknown, struct fail *fail)
 {
 	memset(spm, 0, sizeof(*spm));
@@ -38,11 +15,6 @@ int spm_init(struct spm *spm, const struct vocab *vocab, uint32_t unknown, struc
 					"the vocabulary has no token for byte %u and none for the "
 					"unknown",
 					byte);
-	}
-	for (uint32_t i = 0; i < vocab->count; i++) {
-		uint32_t size;
-		const uint8_t *piece = vocab_piece(vocab, i, &size);
-		note_spaces(spm, piece, size);
 	}
 	return 0;
 }
@@ -77,38 +49,38 @@ static void put_symbol(const struct spm *spm, const struct symbol *symbol, const
 	}
 }
 
-/* Joins what was gathered and puts it out. */
-static bool put_run(const struct spm *spm, const uint8_t *text, struct encoder *encoder)
+static bool join_word(const struct spm *spm, const struct word *word, struct encoder *encoder)
 {
+	const uint8_t *text = encoder->text.data;
+	const uint32_t end = word->start + word->size;
 	struct merger *merger = &encoder->merger;
-	if (merger->count == 0)
-		return true;
+	merger_clear(merger);
+	for (uint32_t at = word->start; at < end;) {
+		const uint32_t size = utf8_announced(text[at], end - at);
+		if (!merger_add(merger, at, size, vocab_find(spm->vocab, text + at, size)))
+			return false;
+		at += size;
+	}
 	const struct joining joining = { .vocab = spm->vocab, .text = text };
 	if (!merger_run(merger, join, &joining))
 		return false;
 	for (uint32_t i = 0; i != SYMBOL_END; i = merger->symbols[i].next)
 		put_symbol(spm, &merger->symbols[i], text, encoder);
-	merger_clear(merger);
 	return true;
 }
 
-static bool put_runs(const struct spm *spm, const uint8_t *text, uint32_t size,
-		     struct encoder *encoder)
+static bool put_word(const struct spm *spm, uint32_t start, uint32_t end, struct encoder *encoder)
 {
-	for (uint32_t at = 0; at < size;) {
-		const uint32_t length = symbol_size(text[at], size - at);
-		if (at > 0 && is_space(text + at, length) && !spm->before_space[text[at - 1]] &&
-		    !put_run(spm, text, encoder))
-			return false;
-		const uint32_t token = vocab_find(spm->vocab, text + at, length);
-		if (!merger_add(&encoder->merger, at, length, token))
-			return false;
-		at += length;
-	}
-	return put_run(spm, text, encoder);
+	const struct word word = encoder_word(encoder, start, end);
+	if (encoder_repeat(encoder, &word))
+		return true;
+	if (!join_word(spm, &word, encoder))
+		return false;
+	encoder_remember(encoder, &word);
+	return true;
 }
 
-static void escape_spaces(struct buf *out, const uint8_t *text, uint32_t size)
+static void append_escaped(const uint8_t *text, uint32_t size, struct buf *out)
 {
 	const uint8_t *end = text + size;
 	while (text < end) {
@@ -116,7 +88,7 @@ static void escape_spaces(struct buf *out, const uint8_t *text, uint32_t size)
 		buf_append(out, text, (size_t)((space ? space : end) - text));
 		if (!space)
 			break;
-		buf_append(out, SPACE, SPACE_BYTES);
+		buf_append(out, VOCAB_SPACE, VOCAB_SPACE_BYTES);
 		text = space + 1;
 	}
 }
@@ -125,12 +97,18 @@ int spm_encode(const struct spm *spm, const uint8_t *text, uint32_t size, bool p
 	       struct encoder *encoder)
 {
 	struct buf *escaped = &encoder->text;
-	buf_clear(escaped);
-	merger_clear(&encoder->merger);
+	uint32_t from = (uint32_t)escaped->size;
 	if (prefix)
-		buf_append(escaped, SPACE, SPACE_BYTES);
-	escape_spaces(escaped, text, size);
-	if (escaped->failed || !put_runs(spm, escaped->data, (uint32_t)escaped->size, encoder))
-		return fail_set(encoder->fail, FAIL_MEMORY, "no memory to tokenize the text");
+		buf_append(escaped, VOCAB_SPACE, VOCAB_SPACE_BYTES);
+	append_escaped(text, size, escaped);
+	if (escaped->failed)
+		return encoder_no_memory(encoder);
+	const uint32_t end = (uint32_t)escaped->size;
+	while (from < end) {
+		const uint32_t cut = vocab_cut(spm->vocab, escaped->data, from, end);
+		if (!put_word(spm, from, cut, encoder))
+			return encoder_no_memory(encoder);
+		from = cut;
+	}
 	return 0;
 }

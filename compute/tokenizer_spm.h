@@ -10,9 +10,6 @@
 struct spm {
 	const struct vocab *vocab; /* borrowed */
 	uint32_t unknown;          /* for bytes without a token; or TOKEN_NONE */
-	/* True for the last byte of every character that some token has before a U+2581. Nothing is
-	 * ever joined across a U+2581 after any other byte, so text can be cut there. */
-	bool before_space[256];
 };
 
 /* FAIL_INVALID when a byte has no token and there is no unknown token. */

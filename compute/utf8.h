@@ -16,6 +16,14 @@ int utf8_scan(const uint8_t *bytes, size_t size);
  * Gives its length, or 0 when there is none up to U+10FFFF. */
 size_t utf8_decode_loose(const uint8_t *bytes, size_t size, uint32_t *character);
 
+/* The bytes that a lead byte announces, without a look at them and at most `left` (> 0): how
+ * llama.cpp cuts text into characters where every character may have a token. */
+static inline uint32_t utf8_announced(uint8_t lead, uint32_t left)
+{
+	const uint32_t announced = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+	return announced < left ? announced : left;
+}
+
 /* Writes a character up to U+10FFFF, surrogates too; gives its length. */
 size_t utf8_encode(uint32_t character, uint8_t out[4]);
 

