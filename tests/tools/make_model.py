@@ -271,7 +271,7 @@ class Model:
 
     def keys(self):
         o, w = self.o, self.writer
-        w.add_name(f"random {o.family}")
+        w.add_name(o.name or f"random {o.family}")
         w.add_context_length(o.context)
         w.add_embedding_length(o.embd)
         w.add_block_count(o.layers)
@@ -416,6 +416,7 @@ def parse(arguments):
     p.add_argument("--gain", type=float, default=1.0,
                    help="of what a layer adds to the stream, beside the usual")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--name", help="the model's own name of itself")
     preset = p.parse_known_args(arguments)[0].preset
     p.set_defaults(**PRESETS[preset])
     o = p.parse_args(arguments)
