@@ -4,13 +4,16 @@
 
 static const struct family families[] = {
 	{
-		/* Llama 1 to 3.3, Mistral, TinyLlama, SmolLM: the converter permuted q and k */
+		/* Llama 1 to 3.3, Mistral, Mixtral, TinyLlama, SmolLM: the converter permuted q and
+		   k */
 		.name = "llama",
 		.pairing = ROPE_ADJACENT,
 		.activation = ACTIVATION_SILU,
 		.parts = LAYER_PRE_NORM,
 		.may = LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_FUSED_QKV,
 		.rope_factors = true,
+		.may_have_experts = true,
+		.experts_renormalised = true,
 	},
 	{
 		/* Ministral 3 */
@@ -36,6 +39,14 @@ static const struct family families[] = {
 		.activation = ACTIVATION_SILU,
 		.parts = LAYER_PRE_NORM | LAYER_QK_NORM,
 		.may = LAYER_QKV_BIAS | LAYER_FUSED_QKV,
+	},
+	{
+		.name = "qwen3moe",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM | LAYER_QK_NORM | LAYER_EXPERTS,
+		.may = LAYER_QKV_BIAS | LAYER_FUSED_QKV,
+		.experts_renormalised = true,
 	},
 	{
 		/* 46 layers is the 27B model, whose query scale is that of its wider heads */
@@ -96,6 +107,16 @@ static const struct family families[] = {
 			 READS_LOGIT_SCALE,
 		.rope_factors = true,
 	},
+	{
+		.name = "gpt-oss",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_CLAMPED,
+		.parts = LAYER_PRE_NORM | LAYER_QKV_BIAS | LAYER_OUT_BIAS | LAYER_SINKS |
+			 LAYER_FFN_NORM_ALIAS | LAYER_EXPERTS | LAYER_EXPERT_BIAS,
+		.may = LAYER_FUSED_QKV,
+		.sliding_period = 2,
+		.gating = GATING_CHOSEN,
+	},
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
@@ -117,18 +138,30 @@ static const struct family_tensor tensors[] = {
 	{ "attn_output.bias", DIM_EMBD, DIM_ONE, LAYER_OUT_BIAS, 0, SLOT_OUT_BIAS },
 	{ "post_attention_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0,
 	  SLOT_POST_ATTN_NORM },
-	{ "ffn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, 0, SLOT_FFN_NORM },
-	{ "ffn_gate.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP, SLOT_GATE },
-	{ "ffn_up.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP, SLOT_UP },
-	{ "ffn_up.weight", DIM_EMBD, DIM_GATE_UP, LAYER_FUSED_GATE_UP, 0, SLOT_GATE_UP },
-	{ "ffn_down.weight", DIM_FF, DIM_EMBD, 0, 0, SLOT_DOWN },
+	{ "attn_sinks.weight", DIM_HEADS_N, DIM_ONE, LAYER_SINKS, 0, SLOT_SINKS },
+	{ "post_attention_norm.weight", DIM_EMBD, DIM_ONE, LAYER_FFN_NORM_ALIAS, 0, SLOT_FFN_NORM },
+	{ "ffn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, LAYER_FFN_NORM_ALIAS,
+	  SLOT_FFN_NORM },
+	{ "ffn_gate.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP | LAYER_EXPERTS, SLOT_GATE },
+	{ "ffn_up.weight", DIM_EMBD, DIM_FF, 0, LAYER_FUSED_GATE_UP | LAYER_EXPERTS, SLOT_UP },
+	{ "ffn_up.weight", DIM_EMBD, DIM_GATE_UP, LAYER_FUSED_GATE_UP, LAYER_EXPERTS,
+	  SLOT_GATE_UP },
+	{ "ffn_down.weight", DIM_FF, DIM_EMBD, 0, LAYER_EXPERTS, SLOT_DOWN },
+	{ "ffn_gate_inp.weight", DIM_EMBD, DIM_EXPERTS, LAYER_EXPERTS, 0, SLOT_ROUTER },
+	{ "ffn_gate_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_GATE, DIM_EXPERTS },
+	{ "ffn_up_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_UP, DIM_EXPERTS },
+	{ "ffn_down_exps.weight", DIM_FF, DIM_EMBD, LAYER_EXPERTS, 0, SLOT_DOWN, DIM_EXPERTS },
+	{ "ffn_gate_inp.bias", DIM_EXPERTS, DIM_ONE, LAYER_EXPERT_BIAS, 0, SLOT_ROUTER_BIAS },
+	{ "ffn_gate_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_GATE_BIAS },
+	{ "ffn_up_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_UP_BIAS },
+	{ "ffn_down_exps.bias", DIM_EMBD, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_DOWN_BIAS },
 	{ "post_ffw_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0, SLOT_POST_FFN_NORM },
 };
 
-#define TENSORS      (sizeof(tensors) / sizeof(tensors[0]))
-#define ROPE_TENSORS 3
+#define TENSORS (sizeof(tensors) / sizeof(tensors[0]))
 
-_Static_assert(TENSORS + ROPE_TENSORS <= UNIT_TENSORS_MAX, "a layer and RoPE factors fit a unit");
+/* Each slot is filled once, and three tensors hold RoPE factors. */
+_Static_assert(FAMILY_SLOTS + 3 <= UNIT_TENSORS_MAX, "a layer and RoPE factors fit a unit");
 
 const struct family *family_find(const char *name, size_t size)
 {
@@ -146,6 +179,14 @@ const struct family *family_at(uint32_t index)
 const struct family_tensor *family_tensor_at(uint32_t index)
 {
 	return index < TENSORS ? &tensors[index] : NULL;
+}
+
+bool family_tensor_is_float(const struct family_tensor *tensor)
+{
+	static const char bias[] = ".bias";
+	const size_t size = strlen(tensor->name), end = sizeof(bias) - 1;
+	return tensor->rows == DIM_ONE ||
+	       (size > end && strcmp(tensor->name + size - end, bias) == 0);
 }
 
 bool family_tensor_present(const struct family_tensor *tensor, const struct layer_shape *layer)
@@ -177,6 +218,8 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 		return q + k + v;
 	case DIM_HEADS:
 		return (uint64_t)layer->n_head * layer->head_v;
+	case DIM_HEADS_N:
+		return layer->n_head;
 	case DIM_FF:
 		return layer->n_ff;
 	case DIM_GATE_UP:
@@ -185,6 +228,8 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 		return layer->head_k;
 	case DIM_HALF_ROT:
 		return shape->ropes[0].n_rot / 2;
+	case DIM_EXPERTS:
+		return shape->n_expert;
 	}
 	return 0;
 }

@@ -40,6 +40,9 @@ struct family {
 	uint32_t window;         /* where the file does not say; 0: none */
 	float sliding_rope_base; /* of layers with a window; 0: as the others */
 	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled */
+	bool may_have_experts;      /* when the file counts some; LAYER_EXPERTS in parts: must */
+	enum expert_gating gating;  /* where the file does not say */
+	bool experts_renormalised;  /* likewise */
 	uint32_t wide_scale_layers; /* a model with so many layers scales q.k by
 	                               1/sqrt(n_embd / n_head) instead of 1/sqrt(head_k); 0: none */
 };
@@ -50,26 +53,29 @@ const struct family *family_at(uint32_t index);                  /* NULL after t
 /* Sizes a tensor's sides may have. */
 enum family_dim {
 	DIM_ONE, DIM_EMBD, DIM_VOCAB, DIM_Q, DIM_K, DIM_V, DIM_QKV, DIM_HEADS /* n_head * head_v */,
-	DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT
+	DIM_HEADS_N /* n_head */, DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT, DIM_EXPERTS
 };
 
 /* What a tensor is to a layer: a field of struct weights_layer; a fused one is several. */
 enum family_slot {
 	SLOT_ATTN_NORM, SLOT_Q, SLOT_K, SLOT_V, SLOT_QKV, SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS,
 	SLOT_Q_NORM, SLOT_K_NORM, SLOT_ATTN_OUT, SLOT_OUT_BIAS, SLOT_POST_ATTN_NORM, SLOT_FFN_NORM,
-	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, FAMILY_SLOTS
+	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, SLOT_SINKS, SLOT_ROUTER,
+	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, FAMILY_SLOTS
 };
 
-/* A vector (rows = DIM_ONE) is F32; a matrix may have any supported type. */
 struct family_tensor {
 	const char *name; /* after "blk.N." */
 	enum family_dim columns, rows;
 	uint32_t needs, lacks; /* bits of enum layer_part: all of these, none of those */
 	enum family_slot slot;
+	enum family_dim planes; /* third side */
 };
 
 /* The tensors of a layer, in the order in which they are used; NULL after the last one. */
 const struct family_tensor *family_tensor_at(uint32_t index);
+/* True for norms, sinks and biases, which are F32; a matrix may have any supported type. */
+bool family_tensor_is_float(const struct family_tensor *tensor);
 bool family_tensor_present(const struct family_tensor *tensor, const struct layer_shape *layer);
 /* `layer` may be NULL for sides that all layers share. */
 uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,

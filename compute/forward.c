@@ -101,7 +101,10 @@ void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 		[MIXER_ATTENTION] = mixer_attention,
 		[MIXER_SLIDING] = mixer_attention,
 	};
-	static void (*const ffns[])(struct forward *) = { [FFN_DENSE] = ffn_dense };
+	static void (*const ffns[])(struct forward *) = {
+		[FFN_DENSE] = ffn_dense,
+		[FFN_EXPERTS] = ffn_experts,
+	};
 	mixers[forward->layer->mixer](forward);
 	ffns[forward->layer->ffn](forward);
 }

@@ -1,5 +1,6 @@
 #include "compute/cpu/rope.h"
 #include "compute/forward_inside.h"
+#include "compute/router.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static uint32_t formats_in_use(const struct model *model)
 	const struct gguf *gguf = model_gguf(model);
 	for (uint32_t i = 0; i < gguf_tensor_count(gguf); i++) {
 		const struct gguf_tensor *tensor = gguf_tensor_at(gguf, i);
-		if (tensor->n_dims == 2 && tensor_type_supported(tensor->type))
+		if (tensor->n_dims >= 2 && tensor_type_supported(tensor->type))
 			formats |= 1u << row_format_of(tensor->type);
 	}
 	return formats;
@@ -63,6 +64,19 @@ static void *place(uint8_t *base, uint64_t *at, uint64_t bytes)
 	return here;
 }
 
+static uint64_t lay_out_experts(struct forward *to, const struct model_shape *shape, uint64_t rows,
+				uint8_t *base, uint64_t at)
+{
+	const uint64_t choices = rows * shape->n_expert_used;
+	to->router_logits = place(base, &at, rows * shape->n_expert * sizeof(float));
+	to->choices = place(base, &at, choices * sizeof(*to->choices));
+	to->pair_of = place(base, &at, choices * sizeof(*to->pair_of));
+	to->pairs = place(base, &at, choices * sizeof(*to->pairs));
+	to->expert_next = place(base, &at, (shape->n_expert + 1) * sizeof(*to->expert_next));
+	to->expert_out = place(base, &at, to->pairs_max * (uint64_t)shape->n_embd * sizeof(float));
+	return at;
+}
+
 /* Lays the buffers out from `base`; gives the bytes in all. */
 static uint64_t lay_out(struct forward *to, const struct forward_config *config, uint8_t *base)
 {
@@ -72,7 +86,9 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	const uint64_t tiles = ((uint64_t)config->positions + ATTENTION_TILE - 1) / ATTENTION_TILE;
 	const uint64_t logits = config->head ? 2ull * FORWARD_OUTPUT_ROWS * shape->n_vocab : 0;
 	const uint64_t least = 2ull * FORWARD_OUTPUT_ROWS, quantised = rows > least ? rows : least;
+	const uint64_t pairs = rows > shape->n_expert_used ? rows : shape->n_expert_used;
 	uint64_t at = 0;
+	to->pairs_max = (uint32_t)pairs;
 	to->rope_width = widths.rope;
 	to->turns = place(base, &at, shape->n_ropes * sizeof(double) * (widths.rope / 2));
 	to->tables = place(base, &at, shape->n_ropes * rows * sizeof(float) * widths.rope);
@@ -81,6 +97,9 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 		const bool used = widths.formats >> i & 1;
 		const uint64_t bytes = used ? quantised * row_bytes(i, widths.widest) : 0;
 		to->quantised[i] = used ? place(base, &at, bytes) : NULL;
+		to->gathered[i] = used && shape->n_expert
+					  ? place(base, &at, pairs * row_bytes(i, widths.widest))
+					  : NULL;
 	}
 	to->normed = place(base, &at, rows * shape->n_embd * sizeof(float));
 	to->branch = place(base, &at, rows * shape->n_embd * sizeof(float));
@@ -88,8 +107,10 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	to->k = place(base, &at, rows * widths.k * sizeof(float));
 	to->v = place(base, &at, rows * widths.v * sizeof(float));
 	to->mixed = place(base, &at, rows * widths.mixed * sizeof(float));
-	to->gate = place(base, &at, rows * widths.ff * sizeof(float));
-	to->up = place(base, &at, rows * widths.ff * sizeof(float));
+	to->gate = place(base, &at, pairs * widths.ff * sizeof(float));
+	to->up = place(base, &at, pairs * widths.ff * sizeof(float));
+	if (shape->n_expert)
+		at = lay_out_experts(to, shape, rows, base, at);
 	to->logits = place(base, &at, logits * sizeof(float));
 	to->partials = place(base, &at, tiles * widths.partial * sizeof(float));
 	return at;

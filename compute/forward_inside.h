@@ -18,6 +18,11 @@ struct forward_span {
 	uint32_t row, n_rows;
 };
 
+/* A row that goes through an expert. */
+struct forward_pair {
+	uint32_t row, expert;
+};
+
 struct forward {
 	const struct model_shape *shape;
 	const struct weights *weights;
@@ -53,15 +58,28 @@ struct forward {
 	float *k;                        /* [rows_max, n_head_kv * head_k] */
 	float *v;                        /* [rows_max, n_head_kv * head_v] */
 	float *mixed;                    /* [rows_max, n_head * head_v] */
-	float *gate, *up;                /* [rows_max, n_ff] */
+	float *gate, *up;                /* [rows_max or pairs_max, n_ff] */
 	float *logits;                   /* [2 * FORWARD_OUTPUT_ROWS, n_vocab] */
 	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
+
+	/* experts; a group is the pairs [group_first, group_end), which the buffers hold at once */
+	uint32_t pairs_max;             /* of a group; at least rows_max */
+	float *router_logits;           /* [rows_max, n_expert] */
+	struct router_choice *choices;  /* [rows_max, n_expert_used] */
+	uint32_t *pair_of;              /* [rows_max, n_expert_used]: of each choice */
+	struct forward_pair *pairs;     /* [rows_max * n_expert_used], by expert, then row */
+	uint32_t *expert_next;          /* [n_expert + 1] */
+	uint8_t *gathered[ROW_FORMATS]; /* [pairs_max], widest row; NULL: not in use */
+	float *expert_out;              /* [pairs_max, n_embd] */
+	uint32_t group_first, group_end;
+
 	uint32_t split_row, split_first, split_end; /* the row whose tiles are shared out */
 };
 
 /* The mixers and FFNs of the table. */
 void mixer_attention(struct forward *forward);
 void ffn_dense(struct forward *forward);
+void ffn_experts(struct forward *forward);
 
 /* Calls fn for pieces of one row each; a single row stays on the leader. */
 void forward_each_row(struct forward *forward, pool_fn fn);

@@ -131,6 +131,7 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 {
 	const struct model_shape *shape = forward->shape;
 	const struct layer_shape *layer = forward->layer;
+	const float *sinks = forward->held->sinks;
 	return (struct attention){
 		.head_k = layer->head_k,
 		.head_v = layer->head_v,
@@ -138,6 +139,7 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 		.window = layer->mixer == MIXER_SLIDING ? layer->window : 0,
 		.scale = shape->attention_scale,
 		.softcap = shape->attention_cap,
+		.sinks = sinks ? sinks + head * (layer->n_head / layer->n_head_kv) : NULL,
 		.kind = state_kind(forward->state),
 		.pages = state_pages(forward->state, forward->state_layer, forward->slots[row]),
 		.key_offset = state_key_offset(forward->state, forward->state_layer, head),

@@ -26,12 +26,13 @@ struct model {
 
 struct expected {
 	char name[GGUF_NAME_BYTES];
-	uint64_t columns, rows;
+	uint64_t columns, rows, planes;
+	bool is_float;
 };
 
 /* ---- tensors ---- */
 
-static int check_type(const struct model *model, const struct gguf_tensor *tensor, bool vector,
+static int check_type(const struct model *model, const struct gguf_tensor *tensor, bool is_float,
 		      struct fail *fail)
 {
 	const char *label = gguf_label(model->gguf);
@@ -41,7 +42,7 @@ static int check_type(const struct model *model, const struct gguf_tensor *tenso
 				"compute with; take a file in another format, such as Q4_K_M or "
 				"Q8_0",
 				label, tensor->name, tensor_type_name(tensor->type));
-	if (vector && tensor->type != TENSOR_F32)
+	if (is_float && tensor->type != TENSOR_F32)
 		return fail_set(fail, FAIL_UNSUPPORTED,
 				"%s: the tensor %s has type %s; norms and biases must be F32",
 				label, tensor->name, tensor_type_name(tensor->type));
@@ -58,15 +59,15 @@ static int place(struct model *model, struct unit *unit, const struct expected *
 		return fail_set(fail, FAIL_INVALID, "%s lacks the tensor %s", label,
 				expected->name);
 	if (tensor->dims[0] != expected->columns || tensor->dims[1] != expected->rows ||
-	    tensor->dims[2] != 1 || tensor->dims[3] != 1)
+	    tensor->dims[2] != expected->planes || tensor->dims[3] != 1)
 		return fail_set(
 			fail, FAIL_INVALID,
 			"%s: the tensor %s has the shape %" PRIu64 " x %" PRIu64 " x %" PRIu64
-			" x %" PRIu64 "; its keys ask for %" PRIu64 " x %" PRIu64,
+			" x %" PRIu64 "; its keys ask for %" PRIu64 " x %" PRIu64 " x %" PRIu64,
 			label, tensor->name, tensor->dims[0], tensor->dims[1], tensor->dims[2],
-			tensor->dims[3], expected->columns, expected->rows);
+			tensor->dims[3], expected->columns, expected->rows, expected->planes);
 	unit->tensors[unit->count++] = tensor;
-	return check_type(model, tensor, expected->rows == 1, fail);
+	return check_type(model, tensor, expected->is_float, fail);
 }
 
 static int place_global(struct model *model, struct unit *unit, const char *name,
@@ -74,7 +75,9 @@ static int place_global(struct model *model, struct unit *unit, const char *name
 {
 	const struct model_shape *shape = &model->shape;
 	struct expected expected = { .columns = family_dim_size(columns, shape, NULL),
-				     .rows = family_dim_size(rows, shape, NULL) };
+				     .rows = family_dim_size(rows, shape, NULL),
+				     .planes = 1,
+				     .is_float = rows == DIM_ONE };
 	snprintf(expected.name, sizeof(expected.name), "%s", name);
 	model->n_found++;
 	return place(model, unit, &expected, fail);
@@ -91,6 +94,8 @@ static int place_layer(struct model *model, uint32_t layer, struct fail *fail)
 		struct expected expected = {
 			.columns = family_dim_size(row->columns, shape, &shape->layers[layer]),
 			.rows = family_dim_size(row->rows, shape, &shape->layers[layer]),
+			.planes = family_dim_size(row->planes, shape, &shape->layers[layer]),
+			.is_float = family_tensor_is_float(row),
 		};
 		snprintf(expected.name, sizeof(expected.name), "blk.%" PRIu32 ".%s", layer,
 			 row->name);

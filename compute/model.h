@@ -14,9 +14,13 @@
 #define MODEL_LAYERS_LIMIT 512
 #define MODEL_ROPES_MAX    2 /* of layers that see all positions, of layers with a window */
 #define UNIT_TENSORS_MAX   32
+#define EXPERTS_LIMIT      1024
+#define EXPERTS_USED_LIMIT 64
 
 enum mixer_kind { MIXER_ATTENTION, MIXER_SLIDING };
-enum ffn_kind { FFN_DENSE };
+enum ffn_kind { FFN_DENSE, FFN_EXPERTS };
+/* What of its logit an expert counts: a softmax over all, a sigmoid, a softmax over the chosen. */
+enum expert_gating { GATING_SOFTMAX, GATING_SIGMOID, GATING_CHOSEN };
 enum activation_kind { ACTIVATION_SILU, ACTIVATION_GELU_TANH, ACTIVATION_CLAMPED /* gpt-oss */ };
 enum rope_pairing { ROPE_ADJACENT /* (2i, 2i+1) */, ROPE_HALVES /* (i, i + n/2) */ };
 
@@ -30,6 +34,10 @@ enum layer_part {
 	LAYER_OUT_BIAS = 1 << 5,      /* on what attention adds to the stream */
 	LAYER_FUSED_QKV = 1 << 6,     /* one tensor holds the rows of q, k and v */
 	LAYER_FUSED_GATE_UP = 1 << 7, /* likewise of gate and up */
+	LAYER_EXPERTS = 1 << 8,       /* the FFN is a router and experts */
+	LAYER_EXPERT_BIAS = 1 << 9,   /* on the router and all that an expert computes */
+	LAYER_SINKS = 1 << 10,        /* a score for each head that weighs without a value */
+	LAYER_FFN_NORM_ALIAS = 1 << 11, /* the norm before the FFN has another's name in the file */
 };
 
 /* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the
@@ -52,7 +60,7 @@ struct layer_shape {
 	uint32_t parts; /* bits of enum layer_part */
 	uint32_t n_head, n_head_kv;
 	uint32_t head_k, head_v; /* width of a key and a value head */
-	uint32_t n_ff;
+	uint32_t n_ff; /* of one expert, where there are experts */
 	uint32_t window; /* sliding: positions seen, itself included; else 0 */
 	uint32_t rope;   /* of model_shape.ropes */
 };
@@ -72,6 +80,10 @@ struct model_shape {
 	/* queries at position p are multiplied by 1 + temperature * ln(1 + floor(p / original)),
 	 * with `original` of the rope; 0: never */
 	float temperature;
+	uint32_t n_expert, n_expert_used; /* 0: none */
+	enum expert_gating gating;
+	bool experts_renormalised; /* the chosen ones' weights are divided by their sum */
+	float expert_scale;        /* then multiplied by it */
 	bool tied; /* output matrix = embedding table */
 	uint32_t n_ropes;
 	struct rope_shape ropes[MODEL_ROPES_MAX];

@@ -53,7 +53,10 @@ static int refuse_features(struct keys *keys)
 		const char *key;
 		const char *what;
 	} rows[] = {
-		{ "expert_count", "a mixture of experts" },
+		{ "expert_shared_count", "experts that every token passes" },
+		{ "expert_shared_feed_forward_length", "experts that every token passes" },
+		{ "expert_group_count", "groups of experts" },
+		{ "leading_dense_block_count", "layers without experts before layers with them" },
 		{ "attention.clamp_kqv", "clamped attention inputs" },
 		{ "attention.max_alibi_bias", "ALiBi positions" },
 		{ "attention.causal", "attention in both directions" },
@@ -114,12 +117,63 @@ static int read_vocabulary(struct keys *keys, struct model_shape *shape)
 	return 0;
 }
 
+static int read_gating(struct keys *keys, struct model_shape *shape)
+{
+	static const enum expert_gating gatings[] = { 0, GATING_SOFTMAX, GATING_SIGMOID,
+						      GATING_CHOSEN };
+	uint32_t number = 0;
+	shape->gating = keys->family->gating;
+	if (keys_want_u32(keys, "expert_gating_func", 1, 3, &number))
+		return -FAIL_INVALID;
+	if (number)
+		shape->gating = gatings[number];
+	shape->experts_renormalised = keys->family->experts_renormalised;
+	if (keys_has(keys, "expert_weights_norm") &&
+	    !gguf_bool(keys->gguf, keys->name, &shape->experts_renormalised))
+		return keys_wrong_kind(keys, "true or false");
+	shape->expert_scale = 1;
+	if (!keys_set(keys, "expert_weights_scale")) /* 0 says that it is not used */
+		return 0;
+	return keys_want_f32(keys, "expert_weights_scale", 1e-6, 1e6, &shape->expert_scale);
+}
+
+static int read_experts(struct keys *keys, struct model_shape *shape)
+{
+	const bool must = keys->family->parts & LAYER_EXPERTS;
+	if (!must && !keys_set(keys, "expert_count"))
+		return 0;
+	if (!must && !keys->family->may_have_experts)
+		return refuse_key(keys, "a mixture of experts");
+	if (keys_need_u32(keys, "expert_count", 1, EXPERTS_LIMIT, &shape->n_expert) ||
+	    keys_need_u32(keys, "expert_used_count", 1, EXPERTS_USED_LIMIT, &shape->n_expert_used))
+		return -FAIL_INVALID;
+	if (shape->n_expert_used > shape->n_expert)
+		return fail_set(keys->fail, FAIL_INVALID,
+				"%s: of %" PRIu32 " experts it cannot use %" PRIu32,
+				gguf_label(keys->gguf), shape->n_expert, shape->n_expert_used);
+	if (gguf_tensor_find(keys->gguf, "blk.0.ffn_gate.0.weight"))
+		return fail_set(keys->fail, FAIL_UNSUPPORTED,
+				"%s keeps each expert in a tensor of its own, as files of early "
+				"2024 did; convert the model again",
+				gguf_label(keys->gguf));
+	return read_gating(keys, shape);
+}
+
+/* How wide the FFN of each layer is inside; experts may say it in a key of their own. */
+static int read_ff(struct keys *keys, const struct model_shape *shape, uint32_t *ff)
+{
+	const char *key = "feed_forward_length";
+	if (shape->n_expert && keys_has(keys, "expert_feed_forward_length"))
+		key = "expert_feed_forward_length";
+	return keys_need_per_layer(keys, key, shape->n_layers, FF_LIMIT, ff);
+}
+
 static int read_layers(struct keys *keys, struct model_shape *shape)
 {
 	const uint32_t n = shape->n_layers;
 	uint32_t heads[MODEL_LAYERS_LIMIT], heads_kv[MODEL_LAYERS_LIMIT], ff[MODEL_LAYERS_LIMIT];
 	if (keys_need_per_layer(keys, "attention.head_count", n, HEADS_LIMIT, heads) ||
-	    keys_need_per_layer(keys, "feed_forward_length", n, FF_LIMIT, ff))
+	    read_ff(keys, shape, ff))
 		return -FAIL_INVALID;
 	memcpy(heads_kv, heads, sizeof(heads));
 	if (keys_has(keys, "attention.head_count_kv") &&
@@ -131,11 +185,12 @@ static int read_layers(struct keys *keys, struct model_shape *shape)
 					"%s: in layer %" PRIu32 ", %" PRIu32
 					" heads cannot share %" PRIu32 " key heads evenly",
 					gguf_label(keys->gguf), i, heads[i], heads_kv[i]);
-		shape->layers[i] = (struct layer_shape){ .mixer = MIXER_ATTENTION,
-							 .ffn = FFN_DENSE,
-							 .n_head = heads[i],
-							 .n_head_kv = heads_kv[i],
-							 .n_ff = ff[i] };
+		shape->layers[i] =
+			(struct layer_shape){ .mixer = MIXER_ATTENTION,
+					      .ffn = shape->n_expert ? FFN_EXPERTS : FFN_DENSE,
+					      .n_head = heads[i],
+					      .n_head_kv = heads_kv[i],
+					      .n_ff = ff[i] };
 	}
 	return 0;
 }
@@ -179,6 +234,8 @@ static int read_parts(struct keys *keys, struct model_shape *shape)
 {
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		uint32_t parts = keys->family->parts;
+		if (shape->n_expert)
+			parts |= LAYER_EXPERTS;
 		for (uint32_t may = keys->family->may; may; may &= may - 1) {
 			const uint32_t part = may & -may;
 			char name[GGUF_NAME_BYTES];
@@ -259,7 +316,7 @@ int shape_read(const struct gguf *gguf, struct model_shape *shape, struct fail *
 	if (result == 0)
 		result = refuse_features(&keys);
 	static int (*const steps[])(struct keys *, struct model_shape *) = {
-		read_sizes, read_vocabulary, read_layers,        read_heads,
+		read_sizes, read_vocabulary, read_experts,       read_layers,  read_heads,
 		read_parts, shape_rope_read, shape_windows_read, read_numbers,
 	};
 	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == 0; i++)

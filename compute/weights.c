@@ -254,29 +254,32 @@ static int find_vector(const struct weights *weights, const struct model *model,
 #define IN_LAYER(member) offsetof(struct weights_layer, member)
 
 /* Where a slot's tensor goes; a fused one goes to several places, see split_rows. */
-static const struct {
-	bool vector;
-	size_t offset;
-} slots[FAMILY_SLOTS] = {
-	[SLOT_ATTN_NORM] = { true, IN_LAYER(attn_norm) },
-	[SLOT_Q] = { false, IN_LAYER(q) },
-	[SLOT_K] = { false, IN_LAYER(k) },
-	[SLOT_V] = { false, IN_LAYER(v) },
-	[SLOT_QKV] = { false, IN_LAYER(q) },
-	[SLOT_Q_BIAS] = { true, IN_LAYER(q_bias) },
-	[SLOT_K_BIAS] = { true, IN_LAYER(k_bias) },
-	[SLOT_V_BIAS] = { true, IN_LAYER(v_bias) },
-	[SLOT_Q_NORM] = { true, IN_LAYER(q_norm) },
-	[SLOT_K_NORM] = { true, IN_LAYER(k_norm) },
-	[SLOT_ATTN_OUT] = { false, IN_LAYER(attn_out) },
-	[SLOT_OUT_BIAS] = { true, IN_LAYER(out_bias) },
-	[SLOT_POST_ATTN_NORM] = { true, IN_LAYER(post_attn_norm) },
-	[SLOT_FFN_NORM] = { true, IN_LAYER(ffn_norm) },
-	[SLOT_GATE] = { false, IN_LAYER(gate) },
-	[SLOT_UP] = { false, IN_LAYER(up) },
-	[SLOT_GATE_UP] = { false, IN_LAYER(gate) },
-	[SLOT_DOWN] = { false, IN_LAYER(down) },
-	[SLOT_POST_FFN_NORM] = { true, IN_LAYER(post_ffn_norm) },
+static const size_t slots[FAMILY_SLOTS] = {
+	[SLOT_ATTN_NORM] = IN_LAYER(attn_norm),
+	[SLOT_Q] = IN_LAYER(q),
+	[SLOT_K] = IN_LAYER(k),
+	[SLOT_V] = IN_LAYER(v),
+	[SLOT_QKV] = IN_LAYER(q),
+	[SLOT_Q_BIAS] = IN_LAYER(q_bias),
+	[SLOT_K_BIAS] = IN_LAYER(k_bias),
+	[SLOT_V_BIAS] = IN_LAYER(v_bias),
+	[SLOT_Q_NORM] = IN_LAYER(q_norm),
+	[SLOT_K_NORM] = IN_LAYER(k_norm),
+	[SLOT_ATTN_OUT] = IN_LAYER(attn_out),
+	[SLOT_OUT_BIAS] = IN_LAYER(out_bias),
+	[SLOT_POST_ATTN_NORM] = IN_LAYER(post_attn_norm),
+	[SLOT_SINKS] = IN_LAYER(sinks),
+	[SLOT_FFN_NORM] = IN_LAYER(ffn_norm),
+	[SLOT_GATE] = IN_LAYER(gate),
+	[SLOT_UP] = IN_LAYER(up),
+	[SLOT_GATE_UP] = IN_LAYER(gate),
+	[SLOT_DOWN] = IN_LAYER(down),
+	[SLOT_POST_FFN_NORM] = IN_LAYER(post_ffn_norm),
+	[SLOT_ROUTER] = IN_LAYER(router),
+	[SLOT_ROUTER_BIAS] = IN_LAYER(router_bias),
+	[SLOT_GATE_BIAS] = IN_LAYER(gate_bias),
+	[SLOT_UP_BIAS] = IN_LAYER(up_bias),
+	[SLOT_DOWN_BIAS] = IN_LAYER(down_bias),
 };
 
 /* Takes rows [first, first + n_out) of a matrix. */
@@ -313,12 +316,12 @@ static int find_layer(struct weights *weights, const struct model *model, uint32
 	struct weights_layer *held = &weights->layers[index];
 	const struct family_tensor *row;
 	for (uint32_t i = 0; (row = family_tensor_at(i)); i++) {
-		void *place = (char *)held + slots[row->slot].offset;
+		void *place = (char *)held + slots[row->slot];
 		char name[GGUF_NAME_BYTES];
 		if (!family_tensor_present(row, layer))
 			continue;
 		snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", index, row->name);
-		if (!slots[row->slot].vector)
+		if (!family_tensor_is_float(row))
 			*(struct matrix *)place = find_matrix(weights, model, name);
 		else if (find_vector(weights, model, name, place, fail))
 			return -FAIL_UNSUPPORTED;

@@ -26,7 +26,12 @@ struct matrix {
 struct weights_layer {
 	const float *attn_norm, *q_norm, *k_norm, *post_attn_norm, *ffn_norm, *post_ffn_norm;
 	const float *q_bias, *k_bias, *v_bias, *out_bias;
-	struct matrix q, k, v, attn_out, gate, up, down; /* parts of fused ones are views */
+	const float *sinks;       /* [n_head] */
+	const float *router_bias; /* [n_expert] */
+	const float *gate_bias, *up_bias, *down_bias; /* [n_expert, n_ff or n_embd] */
+	struct matrix q, k, v, attn_out, router;
+	/* Parts of fused tensors are views. Of experts the first; the others follow it. */
+	struct matrix gate, up, down;
 };
 
 struct weights {

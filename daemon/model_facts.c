@@ -15,18 +15,27 @@ static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights
 	while (i < unit->n_types && unit->types[i].type != type)
 		i++;
 	if (i == MODEL_TYPES_MAX)
-		return; /* a layer has seven matrices: this many types cannot be */
+		return; /* a layer has eight matrices: this many types cannot be */
 	unit->types[i].type = type;
 	unit->types[i].weights += weights;
 	if (i == unit->n_types)
 		unit->n_types++;
 }
 
-static void add_tensor(struct unit_facts *unit, const struct gguf_tensor *tensor)
+static bool is_bias(const struct gguf_tensor *tensor)
 {
+	const size_t size = strlen(tensor->name);
+	return size > 5 && strcmp(tensor->name + size - 5, ".bias") == 0;
+}
+
+/* Norms and biases cost no product; of experts, a row passes those that are chosen for it. */
+static void add_tensor(struct unit_facts *unit, const struct gguf_tensor *tensor,
+		       const struct model_shape *shape)
+{
+	const uint64_t planes = tensor->dims[2] > 1 ? shape->n_expert_used : 1;
 	unit->bytes += tensor->bytes;
-	if (tensor->dims[1] > 1) /* norms and biases cost no product */
-		add_weights(unit, tensor->type, tensor->dims[0] * tensor->dims[1]);
+	if (tensor->dims[1] > 1 && !is_bias(tensor))
+		add_weights(unit, tensor->type, tensor->dims[0] * tensor->dims[1] * planes);
 }
 
 static void read_unit(const struct model *model, enum unit_kind kind, uint32_t layer,
@@ -36,7 +45,7 @@ static void read_unit(const struct model *model, enum unit_kind kind, uint32_t l
 	const uint32_t count = model_unit_tensors(model, kind, layer, tensors);
 	for (uint32_t i = 0; i < count; i++)
 		if (kind == UNIT_OUTPUT || !is_shared(tensors[i]))
-			add_tensor(unit, tensors[i]);
+			add_tensor(unit, tensors[i], model_shape(model));
 }
 
 void model_facts_read(const struct model *model, struct model_facts *facts)

@@ -26,6 +26,8 @@ FAMILIES = {
     "mistral3": (["--gain", "0.03"], []),
     "qwen2": (["--gain", "0.03"], ["--rope-factor", "4", "--yarn", "--original", "16"]),
     "qwen3": (["--gain", "0.03", "--head", "32"], []),
+    "qwen3moe": (["--gain", "0.03", "--ff", "256"], []),
+    "gpt-oss": (["--gain", "0.03", "--ff", "256"], []),
     "gemma2": (["--gain", "0.2", "--entropy", "1"], []),
     "gemma3": (["--gain", "0.2", "--heads-kv", "1"], ["--rope-factor", "8"]),
     "phi3": (["--gain", "0.03", "--rope-long", "--original", "48"], []),
@@ -48,6 +50,9 @@ def models():
     yield "gemma3 Q4_K_M, no window", [*FAMILIES["gemma3"][0], "--type", "Q4_K_M", "--window", "0", *K]
     yield ("llama Q4_K_M, untied", [*FAMILIES["llama"][0], "--type", "Q4_K_M", "--no-tied", "--head",
                                     "32", *K])
+    yield "llama F32, experts", [*FAMILIES["llama"][0], "--type", "F32", "--experts", "8"]
+    yield ("qwen3moe F32, sigmoid", [*FAMILIES["qwen3moe"][0], "--type", "F32", "--key",
+                                     "expert_gating_func=2", "--key", "expert_weights_scale=2.5"])
     yield "phi3 F32, short", [*FAMILIES["phi3"][0], "--original", "4096", "--type", "F32"]
 
 

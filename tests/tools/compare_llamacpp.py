@@ -17,6 +17,7 @@ from llamacpp import LlamaCpp
 from make_model import make_model
 from oracle import Oracle
 
+NOT_THERE = ["qwen3moe F32, sigmoid"]  # llama.cpp reads the key for gating in other families only
 LIMITS = {True: (0.92, 2e-3), False: (0.99, 1e-5)}  # quantised or not: least agreement, most nats
 
 
@@ -44,7 +45,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     good = [check(program, libraries, folder, name, options)
             for name, options in check_oracle.models()
-            if all(word in name for word in sys.argv[4:])]
+            if all(word in name for word in sys.argv[4:]) and name not in NOT_THERE]
     return 0 if all(good) else 1
 
 

@@ -248,7 +248,20 @@ CASES = [
     ("family-not-text", key("general.architecture", (U32, 1)), "no general.architecture"),
     ("not-a-model", key("general.type", (STRING, "adapter")), "of type 'adapter'"),
     ("part-of-a-model", key("split.count", (U16, 3)), "one of 3 parts"),
-    ("experts", key("llama.expert_count", (U32, 8)), "a mixture of experts"),
+    ("experts-used-missing", key("llama.expert_count", (U32, 8)),
+     "lacks the key llama.expert_used_count"),
+    ("experts-many", key("llama.expert_count", (U32, 1 << 20)), "expert_count is 1048576"),
+    ("experts-used-beyond", lambda f: (
+        key("llama.expert_count", (U32, 2))(f),
+        key("llama.expert_used_count", (U32, 3))(f)), "of 2 experts it cannot use 3"),
+    ("experts-not-there", lambda f: (
+        key("llama.expert_count", (U32, 2))(f),
+        key("llama.expert_used_count", (U32, 1))(f)), "lacks the tensor blk.0.ffn_gate_inp.weight"),
+    ("experts-shared", key("llama.expert_shared_count", (U32, 1)), "experts that every token"),
+    ("experts-gating-unknown", lambda f: (
+        key("llama.expert_count", (U32, 2))(f),
+        key("llama.expert_used_count", (U32, 1))(f),
+        key("llama.expert_gating_func", (U32, 9))(f)), "expert_gating_func is 9"),
     ("rope-scaling-unknown", key("llama.rope.scaling.type", (STRING, "magic")), "by 'magic'"),
     ("yarn-beta-0", lambda f: (
         key("llama.rope.scaling.type", (STRING, "yarn"))(f),

@@ -38,6 +38,11 @@ FAMILIES = {
                            "attention.temperature_scale": 0.1}),
     "qwen2": dict(bias=True, eps=1e-6, rope_base=1e6),
     "qwen3": dict(qk="head", eps=1e-6, rope_base=1e6),
+    "qwen3moe": dict(qk="head", eps=1e-6, rope_base=1e6, experts=(16, 4)),
+    "gpt-oss": dict(bias=True, out_bias=True, sinks=True, rope_base=15e4, windows=True,
+                    experts=(8, 4), expert_bias=True, ffn_norm="post_attention_norm",
+                    keys={"rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
+                          "rope.scaling.original_context_length": 32}),
     "gemma2": dict(norms="both", embed_scale=True, eps=1e-6, tied=True, windows=True,
                    keys={"attn_logit_softcapping": 3.0, "final_logit_softcapping": 15.0}),
     "gemma3": dict(norms="both", qk="head", embed_scale=True, eps=1e-6, rope_base=1e6, tied=True,
@@ -48,7 +53,7 @@ FAMILIES = {
                                          "attention.scale": 0.08, "logit_scale": 4.0}),
 }
 FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
-LAYERS = {"gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
+LAYERS = {"gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has when who will
@@ -246,6 +251,8 @@ class Model:
 
     def type_of(self, name, columns):
         wanted = self.o.type
+        if name == "ffn_gate_inp":  # routers are small and always kept as they were
+            wanted = "F32"
         if wanted == "Q4_K_M":
             wanted = "Q6_K" if name in ("attn_v", "ffn_down", "output") else "Q4_K"
         return fitting(self.o.set.get(name, wanted), columns)
@@ -255,6 +262,11 @@ class Model:
         sigma = gain / math.sqrt(columns) if sigma is None else sigma
         self.writer.add_tensor(name, weights(self.rng, kind_type, rows, columns, sigma),
                                raw_dtype=Type[kind_type])
+
+    def planes(self, name, kind, n, rows, columns, gain=1.0):
+        kind_type = self.type_of(kind, columns)
+        data = weights(self.rng, kind_type, n * rows, columns, gain / math.sqrt(columns))
+        self.writer.add_tensor(name, data.reshape(n, rows, -1), raw_dtype=Type[kind_type])
 
     def vector(self, name, size, mean=1.0, spread=0.3, signs=False):
         values = mean + spread * self.rng.uniform(-1, 1, size)
@@ -290,6 +302,11 @@ class Model:
             w.add_rope_scaling_type(gguf.RopeScalingType.YARN if o.yarn else
                                     gguf.RopeScalingType.LINEAR)
             w.add_rope_scaling_factor(o.rope_factor)
+        if o.experts:
+            w.add_expert_count(o.experts)
+            w.add_expert_used_count(o.used)
+            if o.family != "llama":
+                w.add_expert_feed_forward_length(o.ff)
         if o.original:
             w.add_rope_scaling_orig_ctx_len(o.original)
         if o.window and (self.family["windows"] or o.windows):
@@ -324,8 +341,24 @@ class Model:
             self.vector(at + "attn_q_norm.weight", q if wide else head, 1.2)
             self.vector(at + "attn_k_norm.weight", k if wide else head, 1.2)
 
+    def experts(self, at, out):
+        """A router and its experts, whose matrices lie one after the other."""
+        o, n = self.o, self.o.experts
+        self.matrix(at + "ffn_gate_inp.weight", "ffn_gate_inp", n, o.embd, 2.0)
+        self.planes(at + "ffn_gate_exps.weight", "ffn_gate", n, o.ff, o.embd, 1.5)
+        self.planes(at + "ffn_up_exps.weight", "ffn_up", n, o.ff, o.embd)
+        self.planes(at + "ffn_down_exps.weight", "ffn_down", n, o.embd, o.ff, out)
+        if self.family.get("expert_bias"):
+            self.vector(at + "ffn_gate_inp.bias", n, 0.0, 0.5)
+            self.vector(at + "ffn_gate_exps.bias", (n, o.ff), 0.0, 1.0)
+            self.vector(at + "ffn_up_exps.bias", (n, o.ff), 0.0, 0.5)
+            self.vector(at + "ffn_down_exps.bias", (n, o.embd), 0.0, 0.5 * out)
+
     def feed_forward(self, at, out):
         o = self.o
+        if o.experts:
+            self.experts(at, out)
+            return
         if self.family.get("fused"):
             self.matrix(at + "ffn_up.weight", "ffn_up", 2 * o.ff, o.embd, 1.3)
         else:
@@ -344,11 +377,15 @@ class Model:
         if post:
             self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
             self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
+        if self.family.get("sinks"):
+            self.vector(at + "attn_sinks.weight", o.heads, 0.5, 1.5)
         out = 1.5 if post else 1.5 * o.gain
         head = o.head or o.embd // o.heads
         self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
+        if self.family.get("out_bias"):
+            self.vector(at + "attn_output.bias", o.embd, 0.0, 0.3 * out)
         if pre:
-            self.vector(at + "ffn_norm.weight", o.embd)
+            self.vector(at + self.family.get("ffn_norm", "ffn_norm") + ".weight", o.embd)
         self.feed_forward(at, out)
 
     def tensors(self):
@@ -397,6 +434,8 @@ def parse(arguments):
     p.add_argument("--heads-kv", type=int, default=2)
     p.add_argument("--head", type=int, help="width of a head; embd / heads when missing")
     p.add_argument("--ff", type=int)
+    p.add_argument("--experts", type=int, help="0: none")
+    p.add_argument("--used", type=int, help="experts that a token goes through")
     p.add_argument("--vocab", type=int, default=512)
     p.add_argument("--context", type=int, default=2048)
     p.add_argument("--window", type=int, default=16, help="positions; 0 leaves the key out")
@@ -423,6 +462,9 @@ def parse(arguments):
     gemma = o.family.startswith("gemma")
     o.keys = {k: ast.literal_eval(v) for k, v in (item.split("=", 1) for item in o.keys)}
     o.set = dict(item.split("=", 1) for item in o.set)
+    usual = FAMILIES[o.family]["experts"] or (0, 2)
+    o.experts = usual[0] if o.experts is None else o.experts
+    o.used = usual[1] if o.used is None else o.used
     o.layers = o.layers or LAYERS.get(o.family, 2)
     o.ff = o.ff or 2 * o.embd
     o.head = o.head or (o.embd // o.heads if gemma else None)

@@ -3,7 +3,8 @@
 at once. Written from the papers, the published configurations and the meaning of the metadata keys
 (Llama: Touvron et al. 2023; RoPE: Su et al. 2021; YaRN: Peng et al. 2023; LongRoPE: Ding et al. 2024;
 GQA: Ainslie et al. 2023; Gemma 2 and 3: Gemma Team 2024, 2025; OLMo 2: OLMo Team 2024; Granite 3: IBM
-2024; Phi-3: Abdin et al. 2024), not from the engine, so that an error there does not repeat here.
+2024; Phi-3: Abdin et al. 2024; Mixtral: Jiang et al. 2024; Qwen 3: Qwen Team 2025; gpt-oss: OpenAI
+2025), not from the engine, so that an error there does not repeat here.
 
 Everything is exact but for float64, unless `rounded`: then keys and values are rounded to F16 and
 the inputs of products with quantised weights to int8, as compute/numerics.md says. What is left
@@ -37,6 +38,9 @@ FAMILIES = {
     "mistral3": dict(rope="adjacent"),
     "qwen2": dict(rope="halves"),
     "qwen3": dict(rope="halves"),
+    "qwen3moe": dict(rope="halves"),
+    "gpt-oss": dict(rope="halves", windows=(2, None, True), clamped=True, chosen=True,
+                    ffn_norm="post_attention_norm"),
     "gemma2": dict(rope="halves", gelu=True, embedding="sqrt", windows=(2, None, True),
                    wide_layers=46),
     "gemma3": dict(rope="halves", gelu=True, embedding="sqrt", windows=(6, 10000.0, False),
@@ -45,6 +49,11 @@ FAMILIES = {
     "olmo2": dict(rope="halves", windows=(4, None, False)),
     "granite": dict(rope="adjacent"),
 }
+
+
+def softmax(x):
+    e = numpy.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
 
 
 class Oracle:
@@ -212,8 +221,12 @@ class Oracle:
         cap = self.key("attn_logit_softcapping", 0.0)
         scores = cap * numpy.tanh(scores / cap) if cap else scores
         scores = numpy.where(self.visible(layer, n)[None], scores, -numpy.inf)
-        scores = numpy.exp(scores - scores.max(-1, keepdims=True))
-        scores /= scores.sum(-1, keepdims=True)
+        if self.has(at + "attn_sinks.weight"):  # one more score for each head, without a value
+            sinks = numpy.broadcast_to(self.weight(at + "attn_sinks.weight")[:, None, None],
+                                       (self.n_head, n, 1))
+            scores = softmax(numpy.concatenate([scores, sinks], -1))[..., :-1]
+        else:
+            scores = softmax(scores)
         mixed = numpy.einsum("hqk,khd->qhd", scores, v).reshape(n, -1)
         out = self.product(mixed, at + "attn_output.weight")
         bias = at + "attn_output.bias"
@@ -224,13 +237,55 @@ class Oracle:
             return 0.5 * x * (1 + numpy.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
         return x / (1 + numpy.exp(-x))
 
+    def gate(self, gate, up):
+        if self.facts.get("clamped"):  # gpt-oss
+            gate, up = numpy.minimum(gate, 7), numpy.clip(up, -7, 7)
+            return gate / (1 + numpy.exp(-1.702 * gate)) * (up + 1)
+        return self.activate(gate) * up
+
+    def route(self, x, at):
+        """What each expert counts for each row [rows, experts]; 0 where it was not chosen."""
+        logits = self.product(x, at + "gate_inp.weight")
+        if self.has(at + "gate_inp.bias"):
+            logits = logits + self.weight(at + "gate_inp.bias")
+        chosen = numpy.argsort(-logits, -1, kind="stable")[:, :self.key("expert_used_count")]
+        gating = self.key("expert_gating_func", 3 if self.facts.get("chosen") else 1)
+        picked = numpy.take_along_axis(logits, chosen, -1)
+        if gating == 3:
+            values = softmax(picked)
+        else:
+            whole = softmax(logits) if gating == 1 else 1 / (1 + numpy.exp(-logits))
+            values = numpy.take_along_axis(whole, chosen, -1)
+            if self.key("expert_weights_norm", True):
+                values = values / values.sum(-1, keepdims=True)
+        out = numpy.zeros_like(logits)
+        numpy.put_along_axis(out, chosen, values * self.key("expert_weights_scale", 1.0), -1)
+        return out
+
+    def experts(self, x, layer):
+        at = f"blk.{layer}.ffn_"
+        shares = self.route(x, at)
+        out = numpy.zeros_like(x)
+
+        def part(x, name, expert):
+            y = self.product(x, f"{at}{name}_exps.weight", expert)
+            bias = f"{at}{name}_exps.bias"
+            return y + self.weight(bias)[expert] if self.has(bias) else y
+        for expert in range(shares.shape[1]):
+            rows = shares[:, expert] != 0
+            inner = self.gate(part(x[rows], "gate", expert), part(x[rows], "up", expert))
+            out[rows] += shares[rows, expert, None] * part(inner, "down", expert)
+        return out
+
     def feed_forward(self, x, layer):
         at = f"blk.{layer}.ffn_"
+        if self.has(at + "gate_inp.weight"):
+            return self.experts(x, layer)
         if self.has(at + "gate.weight"):
             gate, up = self.product(x, at + "gate.weight"), self.product(x, at + "up.weight")
         else:  # one matrix holds both
             gate, up = numpy.split(self.product(x, at + "up.weight"), 2, -1)
-        return self.product(self.activate(gate) * up, at + "down.weight")
+        return self.product(self.gate(gate, up), at + "down.weight")
 
     def branch(self, h, layer, function, before, after):
         """What a layer's half adds to the stream; norms are where the file has their weights."""
@@ -241,10 +296,10 @@ class Oracle:
         return out * self.key("residual_scale", 1.0)
 
     def layer(self, h, layer):
-        h = h + self.branch(h, layer, self.attention, "attn_norm.weight",
-                            "post_attention_norm.weight")
-        return h + self.branch(h, layer, self.feed_forward, "ffn_norm.weight",
-                               "post_ffw_norm.weight")
+        after = "post_attention_norm.weight" if "ffn_norm" not in self.facts else ""
+        h = h + self.branch(h, layer, self.attention, "attn_norm.weight", after)
+        norm = self.facts.get("ffn_norm", "ffn_norm") + ".weight"
+        return h + self.branch(h, layer, self.feed_forward, norm, "post_ffw_norm.weight")
 
     def run(self, tokens):
         """Hidden states at each layer border [n_layers + 1, n, n_embd], logits [n, n_vocab]."""
