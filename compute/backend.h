@@ -25,7 +25,7 @@ struct backend;
 struct backend_config {
 	uint32_t threads;        /* leader included; 0: as many as the process may use */
 	struct account *account; /* borrowed; charged for weights, KV and buffers */
-	const char *cpu;         /* "c", "avx2", "avx512", or NULL: the fastest this machine has */
+	const char *cpu;         /* a variant of kernels.h by name, or NULL: the fastest there is */
 };
 
 struct backend *backend_cpu_create(const struct backend_config *config, struct fail *fail); /* gives */

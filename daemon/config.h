@@ -31,7 +31,7 @@ struct config {
 	uint32_t threads;           /* 0: as many as the process may use */
 	uint32_t context;           /* positions per sequence, default DEFAULT_CONTEXT */
 	uint64_t store_limit_bytes; /* default 0: nine tenths of the free space */
-	char cpu[16];               /* PRIMAD_CPU: "" or "c", "avx2", "avx512" */
+	char cpu[16];               /* PRIMAD_CPU: "" or "c", "avx2", "avx512", "neon", "i8mm" */
 	char log_level[8];          /* "error", "warn", "info", "debug" */
 	bool mdns;                  /* --mdns no: static peers only */
 };

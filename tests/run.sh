@@ -105,6 +105,7 @@ suite build/release structure unit kernels sim tokens oracle
 step logits-of-llama.cpp python3 tests/tools/check_logits.py build/release/tests/tools/logits \
 	"$PRIMAD_TEST_MODEL" tests/vectors/gemma_logits.npz
 [ "$mode" != --quick ] || finish
+step kernels-arm64 sh tests/arm64.sh
 
 step build-sanitized build_sanitized
 step daemons-sanitized env PRIMAD_BUILD="$PWD/build/asan" PRIMAD_SLOW=5 \

@@ -11,6 +11,9 @@
 #ifdef HAVE_AVX512
 #include "compute/cpu/avx512.h"
 #endif
+#ifdef HAVE_NEON
+#include "compute/cpu/neon.h"
+#endif
 
 #include <string.h>
 
@@ -27,6 +30,10 @@ static const struct variant variants[] = {
 #endif
 #ifdef HAVE_AVX2
 	{ &kernels_avx2, platform_has_avx2, "AVX2, FMA and F16C" },
+#endif
+#ifdef HAVE_NEON
+	{ &kernels_i8mm, platform_has_i8mm, "the I8MM instructions" },
+	{ &kernels_neon, platform_has_dotprod, "the DotProd instructions" },
 #endif
 	{ &kernels_c, platform_has_fma, "fused multiply-add" },
 };

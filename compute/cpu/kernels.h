@@ -73,7 +73,7 @@ void attention_tiles(const struct attention *attention, uint32_t position, uint3
 		     uint32_t *end);
 
 struct kernels {
-	const char *name; /* "c", "avx2", "avx512" */
+	const char *name; /* "c", "avx2", "avx512", "neon", "i8mm" */
 
 	/* `x` [n] f32, any alignment, to one row of the format. */
 	void (*quantize_row)(enum row_format format, const float *x, uint32_t n, void *row);
@@ -114,7 +114,7 @@ struct kernels {
 	void (*to_f16)(uint16_t *out, const float *x, uint32_t n);
 };
 
-/* `force`: "c", "avx2", "avx512", or NULL for the fastest that this machine has. NULL and a
+/* `force`: a variant's name, or NULL for the fastest that this machine has. NULL and a
  * sentence when the machine lacks what is forced, or lacks fused multiply-add (no exact plan is
  * possible then). The table is static; the choice may be made any number of times. */
 const struct kernels *kernels_select(const char *force, struct fail *fail);

@@ -1,4 +1,5 @@
-/* platform.h: what the kernels need to know of the processor; one .c per family. */
+/* platform.h: what the kernels need to know of the processor; one .c per family,
+ * on ARM with what only the system knows in another. */
 #ifndef COMPUTE_CPU_PLATFORM_H
 #define COMPUTE_CPU_PLATFORM_H
 
@@ -7,6 +8,8 @@
 bool platform_has_fma(void);       /* fused multiply-add in hardware */
 bool platform_has_avx2(void);      /* AVX2, FMA and F16C, kept by the operating system */
 bool platform_has_avx512(void);    /* those, and AVX-512 F, BW, VL, DQ and VNNI, likewise */
+bool platform_has_dotprod(void);   /* ARMv8.2 dot products of bytes */
+bool platform_has_i8mm(void);      /* and products of matrices of bytes */
 void platform_prepare_float(void); /* as kernels_prepare_thread */
 
 #endif

@@ -50,6 +50,16 @@ bool platform_has_avx512(void)
 	       (features.b & needed) == needed && (features.c & bit_AVX512VNNI);
 }
 
+bool platform_has_dotprod(void)
+{
+	return false;
+}
+
+bool platform_has_i8mm(void)
+{
+	return false;
+}
+
 void platform_prepare_float(void)
 {
 	_mm_setcsr(MXCSR_DEFAULT);

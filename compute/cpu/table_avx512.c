@@ -22,6 +22,8 @@ const struct kernels kernels_avx512 = {
 	.attention_join = avx2_attention_join,
 	.activate = avx2_activate,
 	.add = avx2_add,
+	.add_scaled = avx2_add_scaled,
 	.scale = avx2_scale,
+	.soft_cap = avx2_soft_cap,
 	.to_f16 = avx2_to_f16,
 };
