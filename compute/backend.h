@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How far back of its end a sequence can be trimmed, whatever sliding windows its layers have. */
+#define KV_TRIM_BACK 64u
 /* Sequences and checkpoints that a slice can hold at the same time. */
 #define KV_SEQUENCES_MAX 128u
 

@@ -22,6 +22,7 @@
 #define KV_VALUE_BLOCK    16u
 #define KV_SCALE_BLOCK    32u
 
+/* The numbers are those of enum kv_type in proto/facts.h. */
 enum kv_kind { KV_F16, KV_Q8_0, KV_F32, KV_KINDS };
 
 const char *kv_kind_name(enum kv_kind kind); /* "f16", "q8_0", "f32" */

@@ -54,10 +54,10 @@ static uint32_t pages_for(uint32_t positions)
 	return positions / STATE_PAGE + (positions % STATE_PAGE != 0);
 }
 
-/* The first position that the row at `position` and those up to STATE_BACK before it see. */
+/* The first position that the row at `position` and those up to KV_TRIM_BACK before it see. */
 static uint32_t oldest_seen(uint32_t window, uint32_t position)
 {
-	const uint64_t back = (uint64_t)window - 1 + STATE_BACK;
+	const uint64_t back = (uint64_t)window - 1 + KV_TRIM_BACK;
 	return window == 0 || position < back ? 0 : (uint32_t)(position - back);
 }
 
@@ -68,7 +68,7 @@ static uint32_t count_pages(const struct state_config *config, uint32_t window)
 	if (window == 0 || config->sequences == 0)
 		return all;
 	/* so many positions in a row lie in at most one page more than they fill */
-	const uint64_t kept = (uint64_t)window - 1 + STATE_BACK + config->rows_max;
+	const uint64_t kept = (uint64_t)window - 1 + KV_TRIM_BACK + config->rows_max;
 	const uint64_t pages = ((kept + STATE_PAGE - 2) / STATE_PAGE + 1) * config->sequences;
 	return pages < all ? (uint32_t)pages : all;
 }
@@ -245,7 +245,7 @@ static struct extent extent_of(const struct state *state, uint32_t slot, uint32_
 }
 
 /* Gives pages behind the ends of all layers back, and those before what any layer's next row (or a
- * trim by STATE_BACK) sees when `old` says so. */
+ * trim by KV_TRIM_BACK) sees when `old` says so. */
 static void keep_needed(struct state *state, uint32_t slot, bool old)
 {
 	for (uint32_t i = 0; i < state->n_groups; i++) {

@@ -7,9 +7,9 @@
  * in several pieces of work. Rows become part of a sequence when they are committed: work that was
  * cancelled or refused leaves no position behind.
  *
- * Layers with a sliding window keep of each sequence the window, STATE_BACK positions before it,
+ * Layers with a sliding window keep of each sequence the window, KV_TRIM_BACK positions before it,
  * and the rows under work; older pages are given back when the next rows come. So a sequence can
- * always be trimmed by STATE_BACK positions; a trim that would need pages already given back is
+ * always be trimmed by KV_TRIM_BACK positions; a trim that would need pages already given back is
  * refused (FAIL_NOT_FOUND), and whoever wants it drops the sequence and computes it again. A
  * checkpoint holds the pages of its own moment.
  *
@@ -27,9 +27,6 @@
 
 #define STATE_PAGE          KV_PAGE_POSITIONS
 #define STATE_SEQUENCES_MAX KV_SEQUENCES_MAX
-
-/* How far back of its end a sequence can be trimmed whatever the windows. */
-#define STATE_BACK 64u
 
 /* One layer's part of a page: keys of its heads, then values, in the form of kv.h. */
 struct state_layer {

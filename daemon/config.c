@@ -275,6 +275,10 @@ static const struct row rows[] = {
 	  FIELD(threads), 1, 1024 },
 	{ "context", "N", "positions that a prompt and its answer may have (default: 4096)",
 	  set_number, FIELD(context), 16, 1u << 20 },
+	{ "kv-cache", "f16|q8_0|f32",
+	  "how keys and values are cached in plans that this device makes: q8_0 takes half the "
+	  "memory (default: f16)",
+	  set_choice, FIELD(kv_cache), .choices = " f16 q8_0 f32 " },
 	{ "store-limit", "SIZE",
 	  "most disk space for models (default: nine tenths of what is "
 	  "free in the state directory)",

@@ -7,7 +7,7 @@
  *   POST   /invite {"role"}          {"code", "seconds"};  DELETE /invite closes the window
  *   GET    /homes                    homes that invite nearby
  *   POST   /join {"home", "code"}    POST /leave   POST /remove {"device"}
- *   POST   /plan {"model", "context", "pin", "paper", "commit"}
+ *   POST   /plan {"model", "context", "kv_type", "pin", "paper", "commit"}
  *   PUT    /models/NAME              the file is the body, its size declared
  *   POST   /models {"path"}          a file that the daemon can read, left where it is
  *   DELETE /models/NAME */

@@ -39,6 +39,7 @@ struct deployment {
 	bool pinned; /* by a person: kept in new plans of this model while it can be */
 	struct plan_pin pin;
 	struct model_id pinned_model;
+	struct plan_wish pinned_wish; /* without the pin itself */
 	uint32_t running; /* requests at the head of the present plan */
 	struct message message; /* sending */
 	struct plan made;       /* planning */
@@ -159,6 +160,8 @@ void deployment_options(const struct deployment *deployment, struct plan_options
 		options->context = deployment->config.context_positions;
 	if (options->context > facts->context_max)
 		options->context = facts->context_max;
+	if (facts->kv_types >> deployment->config.kv_type & 1)
+		options->kv_type = deployment->config.kv_type;
 	options->epoch = commit_next_epoch(deployment->commit);
 }
 
@@ -173,9 +176,9 @@ static uint32_t gather(struct deployment *deployment, struct plan_candidate *can
 }
 
 int deployment_try(struct deployment *deployment, const struct model_id *model,
-		   const struct plan_pin *pin, uint32_t context, bool commit,
-		   struct plan *plan, struct fail *fail)
+		   const struct plan_wish *wish, bool commit, struct plan *plan, struct fail *fail)
 {
+	const struct plan_pin *pin = wish->pin;
 	struct plan_candidate candidates[PLAN_DEVICES_MAX];
 	const struct model_facts *facts = deployment->services.facts(deployment->services.context,
 								     model);
@@ -188,8 +191,10 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 	if (!options)
 		return fail_set(fail, FAIL_MEMORY, "no memory to plan");
 	deployment_options(deployment, options, facts);
-	if (context)
-		options->context = context;
+	if (wish->context)
+		options->context = wish->context;
+	if (wish->has_kv_type)
+		options->kv_type = wish->kv_type;
 	if (pin)
 		options->pin = *pin;
 	const uint32_t n = gather(deployment, candidates);
@@ -198,8 +203,11 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 	if (result == 0 && commit) {
 		deployment->pinned = pin != NULL;
 		deployment->pinned_model = *model;
-		if (pin)
+		if (pin) {
 			deployment->pin = *pin;
+			deployment->pinned_wish = *wish;
+			deployment->pinned_wish.pin = NULL;
+		}
 		deployment->proposed = *model;
 		const struct commit_event event = { .kind = COMMIT_PROPOSE, .plan = plan };
 		step_commit(deployment, &event);
@@ -228,12 +236,14 @@ static int make_plan(struct deployment *deployment, struct fail *why)
 	const struct model_id *model = &deployment->to_plan;
 	if (deployment->pinned && model_id_equal(model, &deployment->pinned_model)) {
 		const struct plan_pin pin = deployment->pin;
-		if (deployment_try(deployment, model, &pin, 0, true, &deployment->made,
-				   why) == 0)
+		struct plan_wish wish = deployment->pinned_wish;
+		wish.pin = &pin;
+		if (deployment_try(deployment, model, &wish, true, &deployment->made, why) == 0)
 			return 0;
 		log_warn("deployment", "the pinned plan cannot be kept reason=\"%s\"", why->text);
 	}
-	return deployment_try(deployment, model, NULL, 0, true, &deployment->made, why);
+	const struct plan_wish any = { 0 };
+	return deployment_try(deployment, model, &any, true, &deployment->made, why);
 }
 
 static void plan_now(struct deployment *deployment)

@@ -57,6 +57,7 @@ struct deployment_config {
 	struct ring *ring;
 	struct backend *backend;
 	uint32_t context_positions;
+	enum kv_type kv_type; /* of plans made here, where the model's heads fit it */
 };
 
 struct deployment *deployment_create(const struct deployment_config *config,
@@ -81,11 +82,18 @@ enum part_state deployment_part(const struct deployment *deployment, uint16_t de
 				uint64_t *done, uint64_t *total);
 const struct device_id *deployment_planner(const struct deployment *deployment);
 
+/* What is asked of one plan; zero: what the settings say. */
+struct plan_wish {
+	const struct plan_pin *pin; /* borrowed; NULL: nothing is pinned */
+	uint32_t context;
+	bool has_kv_type;
+	enum kv_type kv_type;
+};
+
 /* Plans without deploying; with `commit` the plan (pinned as the options say) replaces the present
  * one: only the planner can, others are refused with a sentence that names it. */
 int deployment_try(struct deployment *deployment, const struct model_id *model,
-		   const struct plan_pin *pin, uint32_t context, bool commit,
-		   struct plan *plan, struct fail *fail);
+		   const struct plan_wish *wish, bool commit, struct plan *plan, struct fail *fail);
 void deployment_options(const struct deployment *deployment, struct plan_options *options,
 			const struct model_facts *facts);
 

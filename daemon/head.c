@@ -43,6 +43,7 @@ struct head {
 	struct ring *ring;
 	struct account *account;
 	uint64_t charged_bytes;
+	const struct model_shape *shape; /* borrowed */
 	uint32_t n_vocab;
 	float *logits;     /* [n_vocab]; the leader's while a hop is in HOP_OUTPUT */
 	uint32_t *scratch; /* [2 * n_vocab] */
@@ -57,9 +58,10 @@ struct head {
 	bool failed;
 };
 
-struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *account,
+struct head *head_create(struct ring *ring, const struct model_shape *shape, struct account *account,
 			 struct fail *fail)
 {
+	const uint32_t n_vocab = shape->n_vocab;
 	const uint64_t bytes = (uint64_t)n_vocab * 3 * sizeof(float);
 	if (!account_charge(account, ACCOUNT_BUFFERS, bytes)) {
 		fail_set(fail, FAIL_MEMORY, "no memory for the logits of %u tokens", n_vocab);
@@ -83,6 +85,7 @@ struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *ac
 	head->ring = ring;
 	head->account = account;
 	head->charged_bytes = bytes;
+	head->shape = shape;
 	head->n_vocab = n_vocab;
 	list_init(&head->running);
 	list_init(&head->waiting);
@@ -284,6 +287,31 @@ static struct head_request *next_waiting(const struct head *head)
 	return best;
 }
 
+/* True when layers with this window have room for a further request of `needed` positions. */
+static bool window_fits(const struct head *head, uint32_t window, uint32_t needed)
+{
+	const struct kv_room room = plan_kv_room(ring_plan(head->ring));
+	const uint32_t kept = kv_kept(window, room.rows);
+	uint64_t positions = needed < kept ? needed : kept;
+	LIST_EACH(at, &head->running) {
+		const struct head_request *request = LIST_ITEM(at, struct head_request, entry);
+		positions += request->kv_reserved < kept ? request->kv_reserved : kept;
+	}
+	return positions <= kv_window_positions(&room, window);
+}
+
+static bool windows_fit(const struct head *head, uint32_t needed)
+{
+	const struct model_shape *shape = head->shape;
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		const uint32_t window = shape->layers[i].window;
+		const bool again = i > 0 && window == shape->layers[i - 1].window;
+		if (window > 0 && !again && !window_fits(head, window, needed))
+			return false;
+	}
+	return true;
+}
+
 static void start_waiting(struct head *head)
 {
 	struct head_request *request;
@@ -293,7 +321,8 @@ static void start_waiting(struct head *head)
 		/* one that is larger than everything runs alone */
 		if (head->n_running > 0 &&
 		    (head->kv_used > limit || needed > limit - head->kv_used ||
-		     head->n_running >= RING_REQUESTS_MAX))
+		     head->n_running >= RING_REQUESTS_MAX ||
+		     !windows_fit(head, needed)))
 			return;
 		head->n_waiting--;
 		start(head, request);

@@ -3,8 +3,8 @@
  *
  * The head samples: a pure function of logits, settings, seed, position and the request's tokens so
  * far. It starts the next flight before it tells anybody the token. KV is admitted here for all
- * devices: every device of the plan has room for plan.kv_positions, and a request starts only when
- * its prompt and all its tokens fit into what is left. */
+ * devices: every device of the plan has the room of plan_kv_room, and a request starts only when its
+ * prompt and all its tokens fit into what is left, in sliding layers too. */
 #ifndef DAEMON_HEAD_H
 #define DAEMON_HEAD_H
 
@@ -12,8 +12,8 @@
 
 struct head;
 
-/* Allocates logits and sampling scratch (charged to `account`). Gives. */
-struct head *head_create(struct ring *ring, uint32_t n_vocab, struct account *account,
+/* The shape outlives it. Allocates logits and sampling scratch (charged to `account`). Gives. */
+struct head *head_create(struct ring *ring, const struct model_shape *shape, struct account *account,
 			 struct fail *fail);
 void head_destroy(struct head *head); /* no hop may be out; accepts NULL */
 

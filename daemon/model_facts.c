@@ -48,6 +48,17 @@ static void read_unit(const struct model *model, enum unit_kind kind, uint32_t l
 			add_tensor(unit, tensors[i], model_shape(model));
 }
 
+static uint32_t fitting_kv_types(const struct model_shape *shape)
+{
+	uint32_t types = (1u << KV_TYPES) - 1;
+	for (uint32_t i = 0; i < shape->n_layers; i++)
+		for (enum kv_kind kind = 0; kind < KV_KINDS; kind++)
+			if (!kv_kind_fits(kind, shape->layers[i].head_k) ||
+			    !kv_kind_fits(kind, shape->layers[i].head_v))
+				types &= ~(1u << kind);
+	return types;
+}
+
 void model_facts_read(const struct model *model, struct model_facts *facts)
 {
 	const struct model_shape *shape = model_shape(model);
@@ -68,7 +79,9 @@ void model_facts_read(const struct model *model, struct model_facts *facts)
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		read_unit(model, UNIT_LAYER, i, &facts->layers[i]);
 		facts->kv_bytes[i] = model_kv_bytes(model, i);
+		facts->kv_windows[i] = shape->layers[i].window;
 	}
+	facts->kv_types = fitting_kv_types(shape);
 }
 
 static void mark_unit(const struct model *model, enum unit_kind kind, uint32_t layer, int32_t unit,

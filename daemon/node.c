@@ -413,6 +413,8 @@ static void on_models_changed(void *context)
 
 static int create_deployment(struct node *node, struct fail *fail)
 {
+	enum kv_type kv_type = KV_TYPE_F16;
+	kv_type_find(node->config.kv_cache, &kv_type); /* "" is none: the default */
 	const struct deployment_config config = {
 		.host = &node->host,
 		.home = node->home,
@@ -420,6 +422,7 @@ static int create_deployment(struct node *node, struct fail *fail)
 		.ring = node->ring,
 		.backend = node->backend,
 		.context_positions = node->config.context,
+		.kv_type = kv_type,
 	};
 	const struct deployment_services services = {
 		.facts = service_facts,

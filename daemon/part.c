@@ -282,6 +282,12 @@ static uint32_t own_ranges(const struct part *part, struct layer_range ranges[PL
 	return n;
 }
 
+_Static_assert((int)KV_F16 == (int)KV_TYPE_F16 && (int)KV_Q8_0 == (int)KV_TYPE_Q8_0 &&
+		       (int)KV_F32 == (int)KV_TYPE_F32 && (int)KV_KINDS == (int)KV_TYPES,
+	       "a plan's KV type is the engine's kind");
+_Static_assert(KV_PAGE_POSITIONS == KV_ROOM_PAGE && KV_TRIM_BACK == KV_BACK,
+	       "a plan gives the room that the engine takes");
+
 static void begin_loading(struct part *part, const char *path)
 {
 	struct load *load = calloc(1, sizeof(*load));
@@ -301,7 +307,9 @@ static void begin_loading(struct part *part, const char *path)
 		.ranges = load->ranges,
 		.n_ranges = own_ranges(part, load->ranges),
 		.head = part->self == part->plan.head,
+		.kv_kind = (enum kv_kind)part->plan.kv_type,
 		.kv_positions = part->plan.kv_positions,
+		.kv_sequences = plan_kv_room(&part->plan).sequences,
 		.rows_max = part->plan.chunk_rows,
 		.progress = on_slice_progress,
 		.progress_context = load,

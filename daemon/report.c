@@ -229,12 +229,27 @@ static json_t *plan_answer(const struct plan *plan, const char *name)
 	return answer;
 }
 
+static int read_wish(const json_t *options, struct plan_wish *wish, struct fail *fail)
+{
+	const json_t *kv_type = json_object_get(options, "kv_type");
+	wish->context = (uint32_t)json_integer_value(json_object_get(options, "context"));
+	if (!kv_type)
+		return 0;
+	wish->has_kv_type = true;
+	if (!json_is_string(kv_type) || !kv_type_find(json_string_value(kv_type), &wish->kv_type))
+		return fail_set(fail, FAIL_INVALID,
+				"\"kv_type\" is one of \"f16\", \"q8_0\" and \"f32\"");
+	return 0;
+}
+
 static int try_plan(struct node *node, const char *model, const json_t *options, bool commit,
 		    struct plan *plan, struct model_id *id, struct fail *fail)
 {
 	struct plan_pin *pin = NULL;
+	struct plan_wish wish = { 0 };
 	const json_t *pinned = json_object_get(options, "pin");
-	if (!settled(node, fail) || !models_resolve(node->models, model, id, fail))
+	if (!settled(node, fail) || !models_resolve(node->models, model, id, fail) ||
+	    read_wish(options, &wish, fail) != 0)
 		return -(int)fail->code;
 	if (pinned) {
 		pin = calloc(1, sizeof(*pin));
@@ -245,9 +260,8 @@ static int try_plan(struct node *node, const char *model, const json_t *options,
 			return -(int)fail->code;
 		}
 	}
-	const uint32_t context =
-		(uint32_t)json_integer_value(json_object_get(options, "context"));
-	const int result = deployment_try(node->deployment, id, pin, context, commit, plan, fail);
+	wish.pin = pin;
+	const int result = deployment_try(node->deployment, id, &wish, commit, plan, fail);
 	free(pin);
 	return result;
 }

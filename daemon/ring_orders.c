@@ -191,7 +191,7 @@ static void do_serve(struct letter *letter)
 	int result = allocate_hops(ring, epoch, &why);
 	if (result == 0 && epoch->self == epoch->plan.head) {
 		epoch->head =
-			head_create(ring, model_shape(epoch->model)->n_vocab, ring->account, &why);
+			head_create(ring, model_shape(epoch->model), ring->account, &why);
 		result = epoch->head ? 0 : -1;
 	}
 	if (result != 0)

@@ -43,12 +43,17 @@ static double unit_s(const struct profile_backend *backend, const struct unit_fa
 #define COST_LEAST_S 1e-12
 
 /* `look_back` positions are read for each of `rows` rows. */
-static double layer_s(const struct profile_backend *backend, const struct model_facts *facts,
+static double layer_s(const struct profile_backend *backend, const struct cost *cost,
 		      uint32_t layer, double rows, double look_back)
 {
+	const struct model_facts *facts = cost->facts;
+	const double kv = kv_position_bytes(facts, layer, cost->kv.type);
+	const double window = facts->kv_windows[layer];
 	double seconds = unit_s(backend, &facts->layers[layer], rows) + backend->layer_overhead_s;
+	if (window > 0)
+		look_back = fmin(look_back, window);
 	if (backend->kv_bytes_per_s > 0)
-		seconds += rows * look_back * facts->kv_bytes[layer] / backend->kv_bytes_per_s;
+		seconds += rows * look_back * kv / backend->kv_bytes_per_s;
 	return fmax(seconds, COST_LEAST_S);
 }
 
@@ -70,7 +75,8 @@ static void find_kinds(struct cost *cost)
 		uint32_t kind = 0;
 		while (kind < cost->n_kinds &&
 		       !(same_unit(&facts->layers[layer], &facts->layers[cost->example[kind]]) &&
-			 facts->kv_bytes[layer] == facts->kv_bytes[cost->example[kind]]))
+			 facts->kv_bytes[layer] == facts->kv_bytes[cost->example[kind]] &&
+			 facts->kv_windows[layer] == facts->kv_windows[cost->example[kind]]))
 			kind++;
 		if (kind == cost->n_kinds)
 			cost->example[cost->n_kinds++] = (uint16_t)layer;
@@ -132,10 +138,10 @@ static void cost_one_device(struct cost *cost, uint32_t device)
 	for (uint32_t kind = 0; kind < cost->n_kinds; kind++) {
 		const uint32_t layer = cost->example[kind];
 		cost->token_s[device * cost->n_kinds + kind] =
-			layer_s(at->backend, facts, layer, 1, cost->positions);
+			layer_s(at->backend, cost, layer, 1, cost->positions);
 		for (uint32_t chunk = 0; chunk < cost->n_chunks; chunk++)
 			cost->chunk_s[(chunk * cost->n_devices + device) * cost->n_kinds + kind] =
-				layer_s(at->backend, facts, layer, cost_rows(cost, chunk),
+				layer_s(at->backend, cost, layer, cost_rows(cost, chunk),
 					cost->look_back);
 	}
 }
@@ -159,10 +165,13 @@ int cost_init(struct cost *cost, const struct plan_candidate *candidates, uint32
 	cost->facts = facts;
 	cost->options = options;
 	cost->n_devices = n_candidates;
-	cost->kv_positions = options->context;
 	cost->head_bytes = facts->embedding.bytes + facts->output.bytes;
 	describe_turn(cost);
 	choose_chunks(cost);
+	cost->kv = (struct kv_room){ .type = options->kv_type,
+				     .positions = options->context,
+				     .sequences = 1,
+				     .rows = cost->chunk_rows[cost->n_chunks - 1] };
 	find_kinds(cost);
 	const size_t cells = (size_t)n_candidates * cost->n_kinds;
 	cost->token_s = calloc(cells, sizeof(double));

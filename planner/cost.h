@@ -4,7 +4,7 @@
  * p = tokens_in + T/2 cached positions at a middle token, a = cached + N/2 positions that a middle
  * prompt row looks back on. A device i has rates r_i(type, rows), an overhead o_i per layer and
  * flight, a rate v_i for reading K and V. A layer j has weights W_j(type), K and V of K_j bytes a
- * position. A product of W weights takes W / r_i(type, c) for c rows at once.
+ * position; one with a sliding window looks back no further than that (p and a are cut to it). A product of W weights takes W / r_i(type, c) for c rows at once.
  *
  *   token_ij  = sum over types W_j / r_i(type, 1) + o_i + p K_j / v_i          one row
  *   chunk_ij  = sum over types W_j / r_i(type, c) + o_i + c a K_j / v_i        c rows of a prompt
@@ -69,7 +69,7 @@ struct cost {
 	double prompt_rows;    /* N */
 	double positions;      /* p */
 	double look_back;      /* a */
-	uint32_t kv_positions; /* that the plan must have room for */
+	struct kv_room kv;     /* that the plan must have room for */
 	uint64_t head_bytes;   /* embedding and output */
 };
 

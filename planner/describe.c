@@ -498,14 +498,15 @@ json_t *describe_plan(const struct plan *plan)
 	json_t *devices = json_array();
 	for (uint32_t i = 0; i < plan->n_devices; i++)
 		json_array_append_new(devices, describe_plan_device(&plan->devices[i]));
-	return json_pack("{s:{s:I,s:s},s:s,s:b,s:i,s:s,s:I,s:I,s:I,s:s,s:o,s:o,s:f,s:f,s:s}",
+	return json_pack("{s:{s:I,s:s},s:s,s:b,s:i,s:s,s:I,s:I,s:I,s:s,s:s,s:o,s:o,s:f,s:f,s:s}",
 			 "epoch", "counter", (json_int_t)plan->epoch.counter, "planner",
 			 id_hex(plan->epoch.planner.bytes, planner), "model",
 			 id_hex(plan->model.bytes, model), "pinned", plan->pinned, "rounds",
 			 plan->rounds, "head", plan->devices[plan->head].name, "context",
 			 (json_int_t)plan->context, "kv_positions", (json_int_t)plan->kv_positions,
 			 "chunk_rows", (json_int_t)plan->chunk_rows, "wire",
-			 name_of(wire_words, plan->wire), "devices", devices, "stages",
+			 name_of(wire_words, plan->wire), "kv_type",
+			 kv_type_name(plan->kv_type), "devices", devices, "stages",
 			 describe_stages(plan), "first_token_s", plan->first_token_s, "token_s",
 			 plan->token_s, "limit", plan->limit);
 }

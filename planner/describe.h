@@ -68,8 +68,9 @@ int describe_read(struct home_description *home, const char *text, size_t size, 
 json_t *describe_device(const struct profile *profile, enum device_role role);
 
 /* A plan for `primactl --json` and status: {"epoch": {"counter", "planner"}, "model", "pinned",
- * "rounds", "head", "context", "kv_positions", "chunk_rows", "wire", "devices": [{"id", "name",
- * "layers", "weight_bytes", "kv_bytes", "budget_bytes", "busy_s", "hop_s", "disk_s", "sentence"}],
+ * "rounds", "head", "context", "kv_positions", "chunk_rows", "wire", "kv_type", "devices": [{"id",
+ * "name", "layers", "weight_bytes", "kv_bytes", "budget_bytes", "busy_s", "hop_s", "disk_s",
+ * "sentence"}],
  * "stages": [{"device", "index" (into devices), "first_layer", "end_layer", "round"}],
  * "first_token_s", "token_s", "limit"}. Gives; NULL when memory is short. */
 json_t *describe_plan(const struct plan *plan);

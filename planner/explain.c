@@ -99,13 +99,22 @@ static const struct plan_candidate *candidate_of(const struct telling *telling, 
 	return NULL;
 }
 
+static struct kv_room one_sequence(const struct plan *plan)
+{
+	struct kv_room room = plan_kv_room(plan);
+	room.positions = plan->context;
+	room.sequences = 1;
+	return room;
+}
+
 static uint64_t smallest_layer(const struct telling *telling)
 {
 	uint64_t least = UINT64_MAX;
+	const struct kv_room room = one_sequence(telling->plan);
 	for (uint32_t i = 0; i < telling->facts->n_layers; i++) {
 		const uint64_t bytes =
 			telling->facts->layers[i].bytes +
-			(uint64_t)telling->facts->kv_bytes[i] * telling->plan->context;
+			kv_layer_bytes(telling->facts, i, &room);
 		least = bytes < least ? bytes : least;
 	}
 	return least;
@@ -115,9 +124,14 @@ static uint64_t smallest_layer(const struct telling *telling)
 static uint64_t left_over(const struct telling *telling, uint32_t device)
 {
 	const struct plan_forecast *forecast = telling->forecast;
-	const uint64_t kv = forecast->kv_bytes[device] / telling->plan->kv_positions *
-			    telling->plan->context;
-	const uint64_t used = forecast->weight_bytes[device] + kv;
+	const struct kv_room room = one_sequence(telling->plan);
+	uint64_t used = forecast->weight_bytes[device];
+	for (uint32_t i = 0; i < telling->plan->n_stages; i++) {
+		const struct plan_stage *stage = &telling->plan->stages[i];
+		for (uint32_t layer = stage->first_layer;
+		     stage->group[0].device == device && layer < stage->end_layer; layer++)
+			used += kv_layer_bytes(telling->facts, layer, &room);
+	}
 	return forecast->budget_bytes[device] > used ? forecast->budget_bytes[device] - used : 0;
 }
 

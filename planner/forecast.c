@@ -52,13 +52,13 @@ static void walk_stage(struct walk *walk, const struct plan_stage *stage)
 {
 	const uint32_t device = stage->group[0].device, at = walk->candidate[device];
 	const struct model_facts *facts = walk->cost->facts;
+	const struct kv_room room = plan_kv_room(walk->plan);
 	struct plan_forecast *forecast = walk->forecast;
 	for (uint32_t layer = stage->first_layer; layer < stage->end_layer; layer++) {
 		forecast->busy_s[device] += cost_token_s(walk->cost, at, layer);
 		walk->chunk_s[device] += cost_chunk_s(walk->cost, 0, at, layer);
 		walk->weights[device] += (double)facts->layers[layer].bytes;
-		forecast->kv_bytes[device] +=
-			(uint64_t)facts->kv_bytes[layer] * walk->plan->kv_positions;
+		forecast->kv_bytes[device] += kv_layer_bytes(facts, layer, &room);
 	}
 }
 
@@ -206,6 +206,7 @@ int plan_forecast(struct plan_forecast *forecast, const struct plan *plan,
 	struct cost cost;
 	as_planned.chunk_rows = plan->chunk_rows;
 	as_planned.wire = plan->wire;
+	as_planned.kv_type = plan->kv_type;
 	as_planned.context = plan->context;
 	memset(forecast, 0, sizeof(*forecast));
 	int rc = plan_check(plan, facts->n_layers, fail);

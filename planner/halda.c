@@ -40,6 +40,7 @@ static void begin_plan(struct plan *plan, const struct cost *cost)
 	plan->context = options->context;
 	plan->kv_positions = options->context;
 	plan->wire = options->wire;
+	plan->kv_type = options->kv_type;
 	plan->pinned = !pin_empty(&options->pin);
 	plan->n_devices = (uint16_t)cost->n_devices;
 	for (uint32_t i = 0; i < cost->n_devices; i++) {
@@ -84,31 +85,44 @@ static void count_layers(struct plan *plan)
 	}
 }
 
+/* True when every device has room for so many positions. */
+static bool positions_fit(struct plan *plan, const struct cost *cost, uint32_t positions)
+{
+	const struct model_facts *facts = cost->facts;
+	uint64_t bytes[PLAN_DEVICES_MAX] = { 0 };
+	bool holds[PLAN_DEVICES_MAX] = { false };
+	struct kv_room room = plan_kv_room(plan);
+	room.positions = positions;
+	room.sequences = kv_sequences(positions, plan->context);
+	bytes[plan->head] = cost->head_bytes;
+	for (uint32_t i = 0; i < plan->n_stages; i++) {
+		const struct plan_stage *stage = &plan->stages[i];
+		holds[stage->group[0].device] = true;
+		for (uint32_t layer = stage->first_layer; layer < stage->end_layer; layer++)
+			bytes[stage->group[0].device] +=
+				facts->layers[layer].bytes + kv_layer_bytes(facts, layer, &room);
+	}
+	for (uint32_t i = 0; i < plan->n_devices; i++)
+		if (holds[i] && bytes[i] > cost->devices[i].room_bytes)
+			return false;
+	return true;
+}
+
 /* KV room for more sequences where memory is left; never at the price of speed. */
 static void widen_kv(struct plan *plan, const struct cost *cost)
 {
-	const struct model_facts *facts = cost->facts;
-	uint64_t weights[PLAN_DEVICES_MAX] = { 0 }, kv[PLAN_DEVICES_MAX] = { 0 };
 	const uint64_t wanted = (uint64_t)plan->context *
 				(cost->options->sequences > 0 ? cost->options->sequences : 1);
-	uint64_t positions = wanted < PLAN_POSITIONS_MAX ? wanted : PLAN_POSITIONS_MAX;
-	weights[plan->head] = cost->head_bytes;
-	for (uint32_t i = 0; i < plan->n_stages; i++) {
-		const struct plan_stage *stage = &plan->stages[i];
-		for (uint32_t layer = stage->first_layer; layer < stage->end_layer; layer++) {
-			weights[stage->group[0].device] += facts->layers[layer].bytes;
-			kv[stage->group[0].device] += facts->kv_bytes[layer];
-		}
+	uint32_t low = plan->context;
+	uint32_t high = wanted < PLAN_POSITIONS_MAX ? (uint32_t)wanted : PLAN_POSITIONS_MAX;
+	while (low < high) {
+		const uint32_t middle = low + (high - low + 1) / 2;
+		if (positions_fit(plan, cost, middle))
+			low = middle;
+		else
+			high = middle - 1;
 	}
-	for (uint32_t i = 0; i < plan->n_devices; i++) {
-		const uint64_t room = cost->devices[i].room_bytes;
-		if (kv[i] == 0)
-			continue;
-		const uint64_t most = room > weights[i] ? (room - weights[i]) / kv[i] : 0;
-		positions = most < positions ? most : positions;
-	}
-	if (positions > plan->context)
-		plan->kv_positions = (uint32_t)positions;
+	plan->kv_positions = low;
 }
 
 static int finish_plan(struct plan *plan, const struct plan_candidate *candidates,

@@ -61,5 +61,12 @@ int plan_options_check(const struct plan_options *options, const struct plan_can
 		return fail_set(fail, FAIL_INVALID,
 				"a chunk has at most %d rows, and the wire is f32 or f16",
 				FLIGHT_ROWS_MAX);
+	if ((unsigned)options->kv_type >= KV_TYPES ||
+	    (options->kv_type != KV_TYPE_F16 && !(facts->kv_types >> options->kv_type & 1)))
+		return fail_set(fail, FAIL_UNSUPPORTED,
+				"the heads of %s do not fit a KV cache of type %s: choose f16",
+				facts->name,
+				(unsigned)options->kv_type < KV_TYPES ? kv_type_name(options->kv_type)
+								      : "?");
 	return 0;
 }

@@ -40,13 +40,14 @@ struct plan_options {
 	uint32_t rounds_max;   /* k = 1 .. rounds_max are tried */
 	uint32_t chunk_rows;   /* 0: chosen by the planner */
 	enum wire_type wire;
+	enum kv_type kv_type;  /* how keys and values are cached */
 	bool streaming;        /* layers may be read from disk at each token. The engine of this
 				  version holds all layers in memory: leave it false */
 	struct plan_pin pin;   /* nothing pinned when zero */
 };
 
 /* The defaults: context min(PLAN_CONTEXT_DEFAULT, the model's), four sequences, a turn of 512
- * tokens in and 128 out with nothing cached, chunk chosen, WIRE_F32, no streaming, no pin, no epoch. */
+ * tokens in and 128 out with nothing cached, chunk chosen, WIRE_F32, KV_TYPE_F16, no streaming, no pin, no epoch. */
 void plan_options_init(struct plan_options *options, const struct model_facts *facts);
 
 /* Refuses what no plan can be made for: no candidates or more than PLAN_DEVICES_MAX, two with one

@@ -233,7 +233,7 @@ static void fill_problem(struct paper_problem *problem, const struct cost *cost,
 	double weights = 0, kv = 0;
 	for (uint32_t layer = 0; layer < facts->n_layers; layer++) {
 		weights += (double)facts->layers[layer].bytes;
-		kv += (double)facts->kv_bytes[layer] * cost->kv_positions;
+		kv += (double)kv_layer_bytes(facts, layer, &cost->kv);
 	}
 	problem->n_devices = n;
 	problem->n_layers = facts->n_layers;
@@ -320,6 +320,7 @@ static void take_ring(struct plan *plan, const struct paper_ring *ring, const st
 	plan->context = plan->kv_positions = cost->options->context;
 	plan->chunk_rows = cost->chunk_rows[cost->n_chunks - 1];
 	plan->wire = cost->options->wire;
+	plan->kv_type = cost->options->kv_type;
 	plan->head = ring->devices[0];
 	plan->numerics = cost->devices[plan->head].profile->numerics;
 	plan->rounds = (uint16_t)ring->solution.rounds;

@@ -18,7 +18,7 @@ static void sum_bytes(struct ring_problem *problem)
 		double weights = 0, kv = 0;
 		for (uint32_t layer = slot; layer < facts->n_layers; layer += problem->n_slots) {
 			weights += (double)facts->layers[layer].bytes;
-			kv += (double)facts->kv_bytes[layer] * problem->cost->kv_positions;
+			kv += (double)kv_layer_bytes(facts, layer, &problem->cost->kv);
 		}
 		problem->weights[slot + 1] = problem->weights[slot] + weights;
 		problem->kv[slot + 1] = problem->kv[slot] + kv;

@@ -36,7 +36,7 @@ static uint64_t missing_on(struct cost *cost, const struct search_wish *wish, ui
 	uint64_t low = 0, high = cost->facts->file_bytes + cost->head_bytes;
 	for (uint32_t i = 0; i < cost->facts->n_layers; i++)
 		high += cost->facts->layers[i].bytes +
-			(uint64_t)cost->facts->kv_bytes[i] * cost->kv_positions;
+			kv_layer_bytes(cost->facts, i, &cost->kv);
 	*room = before + high;
 	if (!fits(cost, wish)) {
 		*room = before;
@@ -75,14 +75,14 @@ static uint32_t roomiest(const struct cost *cost, const struct search_wish *wish
 /* A shorter context with which it fits as it is; 0: none. */
 static uint32_t shorter_context(struct cost *cost, const struct search_wish *wish)
 {
-	const uint32_t before = cost->kv_positions;
+	const uint32_t before = cost->kv.positions;
 	uint32_t context = before / 2;
 	for (; context >= 128; context /= 2) {
-		cost->kv_positions = context;
+		cost->kv.positions = context;
 		if (fits(cost, wish))
 			break;
 	}
-	cost->kv_positions = before;
+	cost->kv.positions = before;
 	return context >= 128 ? context : 0;
 }
 
@@ -96,7 +96,7 @@ int shortage_tell(struct cost *cost, const struct search_wish *wish, struct fail
 	if (rc < 0)
 		return rc;
 	for (uint32_t i = 0; i < facts->n_layers; i++)
-		need += facts->layers[i].bytes + (uint64_t)facts->kv_bytes[i] * cost->kv_positions;
+		need += facts->layers[i].bytes + kv_layer_bytes(facts, i, &cost->kv);
 	for (uint32_t i = 0; i < cost->n_devices; i++) {
 		room += cost->devices[i].room_bytes;
 		usable += !cost->devices[i].unusable;
@@ -113,7 +113,7 @@ int shortage_tell(struct cost *cost, const struct search_wish *wish, struct fail
 	return fail_set(fail, FAIL_MEMORY,
 			"%s needs %s for %u positions, and %u device%s with %s of room cannot hold it: "
 			"%s are missing. Give %s so much more memory, add a device%s", facts->name,
-			plan_size_text(need, need_text), cost->kv_positions, usable,
+			plan_size_text(need, need_text), cost->kv.positions, usable,
 			usable == 1 ? "" : "s", plan_size_text(room, room_text),
 			plan_size_text(missing, missing_text),
 			cost->devices[device].profile->name, context_text);

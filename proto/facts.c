@@ -41,6 +41,8 @@ static const struct field facts_field[] = {
 	F_STRUCT(struct model_facts, output, &unit_fields),
 	F_LIST(struct model_facts, layers, n_layers, MODEL_LAYERS_MAX, &unit_fields),
 	F_UINTS_COUNTED(struct model_facts, kv_bytes, n_layers, MODEL_LAYERS_MAX),
+	F_UINTS_COUNTED_LATER(struct model_facts, kv_windows, n_layers, MODEL_LAYERS_MAX),
+	F_UINT_LATER(struct model_facts, kv_types, (1u << KV_TYPES) - 1),
 };
 static const struct fields facts_fields = { FIELDS_N(facts_field), facts_field };
 

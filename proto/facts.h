@@ -20,6 +20,9 @@
 #define MODEL_TYPES_MAX 8 /* distinct weight types within one unit */
 #define FACTS_BYTES_MAX 65536
 
+/* How keys and values are cached. */
+enum kv_type { KV_TYPE_F16, KV_TYPE_Q8_0, KV_TYPE_F32, KV_TYPES };
+
 /* A unit is what is placed as a whole: one layer, the embedding table, the output part. */
 struct unit_facts {
 	uint64_t bytes; /* GGUF bytes, what travels and is mapped */
@@ -44,7 +47,9 @@ struct model_facts {
 	struct unit_facts embedding; /* looked up by row: its weights count 0 products */
 	struct unit_facts output;    /* output norm and matrix; bytes 0 for the matrix when tied */
 	struct unit_facts layers[MODEL_LAYERS_MAX];
-	uint32_t kv_bytes[MODEL_LAYERS_MAX]; /* per position and layer, K and V together */
+	uint32_t kv_bytes[MODEL_LAYERS_MAX];   /* F16, per position and layer, K and V together */
+	uint32_t kv_windows[MODEL_LAYERS_MAX]; /* positions that a layer sees; 0: all */
+	uint32_t kv_types; /* a bit for each kv_type that can hold this model's heads */
 };
 
 void facts_encode(const struct model_facts *facts, struct buf *out);

@@ -89,6 +89,9 @@ struct fields {
 #define F_UINTS_COUNTED(type, member, number, capacity)                                            \
 	{ FIELD_AT(type, member), .kind = FIELD_UINTS, .most = (capacity),                         \
 	  .count = offsetof(type, number), .counted = true }
+#define F_UINTS_COUNTED_LATER(type, member, number, capacity)                                      \
+	{ FIELD_AT(type, member), .kind = FIELD_UINTS, .most = (capacity),                         \
+	  .count = offsetof(type, number), .counted = true, .later = true }
 #define F_VIEW(type, member, number, capacity, unit)                                               \
 	{ FIELD_AT(type, member), .kind = FIELD_VIEW, .size = (unit), .most = (capacity),          \
 	  .count = offsetof(type, number) }

@@ -65,6 +65,7 @@ static const struct field plan_field[] = {
 	F_DOUBLE(struct plan, first_token_s, 0, SECONDS_MOST),
 	F_DOUBLE(struct plan, token_s, 0, SECONDS_MOST),
 	F_TEXT(struct plan, limit),
+	F_UINT_LATER(struct plan, kv_type, KV_TYPES - 1),
 };
 const struct fields plan_fields = { FIELDS_N(plan_field), plan_field };
 
@@ -120,8 +121,8 @@ static int check_numbers(const struct plan *plan, struct fail *fail)
 	if (plan->chunk_rows == 0 || plan->chunk_rows > FLIGHT_ROWS_MAX)
 		return bad_plan(fail, "the rows of a chunk");
 	if (plan->rounds == 0 || plan->rounds > PLAN_STAGES_MAX || plan->head >= plan->n_devices ||
-	    (unsigned)plan->wire > WIRE_F16)
-		return bad_plan(fail, "rounds, head or wire type");
+	    (unsigned)plan->wire > WIRE_F16 || (unsigned)plan->kv_type >= KV_TYPES)
+		return bad_plan(fail, "rounds, head, wire type or KV type");
 	if (!seconds_fit(plan->first_token_s) || !seconds_fit(plan->token_s) ||
 	    !text_fits(plan->limit, sizeof(plan->limit)))
 		return bad_plan(fail, "its forecast");
@@ -201,4 +202,12 @@ int plan_check(const struct plan *plan, uint32_t n_layers, struct fail *fail)
 		return fail_set(fail, FAIL_INVALID,
 				"the plan covers %u layers, but the model has %u", end, n_layers);
 	return 0;
+}
+
+struct kv_room plan_kv_room(const struct plan *plan)
+{
+	return (struct kv_room){ .type = plan->kv_type,
+				 .positions = plan->kv_positions,
+				 .sequences = kv_sequences(plan->kv_positions, plan->context),
+				 .rows = plan->chunk_rows };
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "proto/id.h"
+#include "proto/kv.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,6 +57,7 @@ struct plan {
 	uint32_t kv_positions; /* positions of all sequences together; the head admits by it */
 	uint32_t chunk_rows;   /* a prompt travels in flights of at most so many rows */
 	enum wire_type wire;
+	enum kv_type kv_type;  /* how keys and values are cached, on every device */
 	bool pinned;
 	uint16_t rounds;
 	uint16_t head;         /* index into devices */
@@ -74,6 +76,8 @@ struct plan {
 int plan_check(const struct plan *plan, uint32_t n_layers, struct fail *fail);
 void plan_encode(const struct plan *plan, struct buf *out);
 int plan_decode(struct plan *plan, const void *bytes, size_t size, struct fail *fail);
+/* What its layers have room for (kv.h). */
+struct kv_room plan_kv_room(const struct plan *plan);
 int plan_index_of(const struct plan *plan, const struct device_id *id); /* -1: not in the plan */
 
 /* How they travel (fields.h), for the messages that carry them. */

@@ -14,9 +14,10 @@ struct wish {
 	const char *model;   /* a name, or with `devices` a file */
 	const char *devices; /* NULL: the present home */
 	const char *pin;     /* a file */
-	const char *context;
+	const char *context, *kv_cache;
 	bool explain, commit, paper;
 	long n_context;
+	enum kv_type kv_type;
 };
 
 /* ---- showing ---- */
@@ -123,6 +124,8 @@ static int plan_here(struct ctl *ctl, const struct wish *wish, json_t *pin)
 		return ctl_complain(CTL_USAGE, "the model's name is not UTF-8");
 	if (wish->n_context)
 		json_object_set_new(body, "context", json_integer(wish->n_context));
+	if (wish->kv_cache)
+		json_object_set_new(body, "kv_type", json_string(wish->kv_cache));
 	const int result = client_ask(ctl, CLIENT_CONTROL, "POST", "/plan", body, &answer);
 	json_decref(body);
 	return result == CTL_OK ? show(ctl, wish, answer) : result;
@@ -193,6 +196,7 @@ static int make(struct desk *desk, const struct wish *wish, json_t *pin)
 	plan_options_init(&desk->options, &desk->facts);
 	if (wish->n_context)
 		desk->options.context = (uint32_t)wish->n_context;
+	desk->options.kv_type = wish->kv_type;
 	if (pin && pin_from_json(&desk->options.pin, pin, &fail) < 0)
 		return ctl_complain(CTL_FAILED, "%s: %s", wish->pin, fail.text);
 	if (plan_make(&desk->plan, desk->candidates, desk->home.n_devices, &desk->facts,
@@ -235,6 +239,9 @@ static int check(struct wish *wish, const char *word)
 		return ctl_complain(CTL_USAGE, "--commit is for a --pin in the present home");
 	if (wish->context && !ctl_number(wish->context, "context", 16, 1 << 20, &wish->n_context))
 		return CTL_USAGE;
+	if (wish->kv_cache && !kv_type_find(wish->kv_cache, &wish->kv_type))
+		return ctl_complain(CTL_USAGE, "--kv-cache is f16, q8_0 or f32, not %s",
+				    wish->kv_cache);
 	return CTL_OK;
 }
 
@@ -246,6 +253,8 @@ int ctl_plan(struct ctl *ctl)
 	const struct ctl_option options[] = {
 		{ "explain", NULL, "a sentence for each device", NULL, &wish.explain },
 		{ "context", "N", "positions that a prompt and its answer may have", &wish.context,
+		  NULL },
+		{ "kv-cache", "TYPE", "cache keys and values as f16, q8_0 or f32", &wish.kv_cache,
 		  NULL },
 		{ "pin", "FILE", "settle layers, rounds, head or order: see primactl(1)", &wish.pin,
 		  NULL },

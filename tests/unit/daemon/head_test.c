@@ -15,6 +15,7 @@
 #define ALONE 1000 /* max_tokens of a request that leaves no room for another */
 
 static struct plan plan = { .context = 2048, .kv_positions = 1024, .chunk_rows = 8 };
+static struct model_shape shape = { .n_layers = 2, .n_vocab = 100 };
 static struct news news;
 static uint32_t told_tokens;
 static struct message_request_end ends[128];
@@ -71,7 +72,7 @@ static void begin(void)
 	struct fail why;
 	account_init(&account, 1 << 20);
 	told_tokens = n_ends = 0;
-	head = head_create(NULL, 100, &account, &why);
+	head = head_create(NULL, &shape, &account, &why);
 	assert_non_null(head);
 }
 
@@ -151,6 +152,24 @@ static void devices_take_turns(void **state)
 	finish();
 }
 
+/* A layer with a window of 16 keeps three pages of a sequence here, and has room for one full
+ * sequence: three short requests, though the others would have room for sixteen. */
+static void windows_have_room_of_their_own(void **state)
+{
+	shape.layers[1].window = 16;
+	begin();
+	for (uint64_t i = 0; i < 5; i++)
+		ask((uint8_t)(1 + i), i, 10);
+	assert_int_equal(counters().requests_running, 3);
+	finish();
+	shape.layers[1].window = 0;
+	begin();
+	for (uint64_t i = 0; i < 5; i++)
+		ask((uint8_t)(1 + i), i, 10);
+	assert_int_equal(counters().requests_running, 5);
+	finish();
+}
+
 static void a_request_told_twice_is_one(void **state)
 {
 	begin();
@@ -178,6 +197,7 @@ int main(void)
 		cmocka_unit_test(one_device_does_not_fill_the_queue),
 		cmocka_unit_test(all_together_have_a_limit),
 		cmocka_unit_test(devices_take_turns),
+		cmocka_unit_test(windows_have_room_of_their_own),
 		cmocka_unit_test(a_request_told_twice_is_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

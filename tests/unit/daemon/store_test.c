@@ -88,6 +88,8 @@ static void gives_facts(void **state)
 	assert_int_equal(facts.layers[1].types[0].weights, 7 * EMBD * EMBD);
 	assert_int_equal(facts.layers[1].bytes, 7 * EMBD * EMBD * 2 + 2 * EMBD * 4);
 	assert_int_equal(facts.kv_bytes[0], 4 * EMBD);
+	assert_int_equal(facts.kv_windows[0], 0);
+	assert_true(facts.kv_types & 1u << KV_TYPE_F16);
 	buf_init(&encoded);
 	facts_encode(&facts, &encoded);
 	struct fail fail = { 0 };

@@ -388,11 +388,11 @@ static void test_a_trim_behind_the_window_is_refused(void **given)
 	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1000), FAIL_NONE);
 	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 500), FAIL_NOT_FOUND);
 	assert_int_equal(append(f, 1, 1000, 1, 10), FAIL_NONE); /* it is as before */
-	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1001 - STATE_BACK), FAIL_NONE);
-	assert_int_equal(append_long(f, 1, 1001 - STATE_BACK, 1100, 20), FAIL_NONE);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 1001 - KV_TRIM_BACK), FAIL_NONE);
+	assert_int_equal(append_long(f, 1, 1001 - KV_TRIM_BACK, 1100, 20), FAIL_NONE);
 	const uint32_t slot = slot_of(f, 1, 1100);
 	check_layer(f, 0, slot, 1100 - 99 - 64, 1100, 20);
-	check_layer(f, 1, slot, 0, 1001 - STATE_BACK, 10);
+	check_layer(f, 1, slot, 0, 1001 - KV_TRIM_BACK, 10);
 	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 0), FAIL_NONE); /* all may always go */
 	assert_int_equal(pages_used(f), 0);
 	assert_int_equal(append_long(f, 1, 0, 200, 30), FAIL_NONE);
@@ -443,7 +443,7 @@ static void test_abandoned_rows_of_sliding_layers(void **given)
 	state_abandon(f->state, f->slots, 32);
 	assert_int_equal(append(f, 1, 632, 1, 10), FAIL_INVALID);
 	check_layer(f, 0, slot_of(f, 1, 600), 600 - 163, 600, 10);
-	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 600 - STATE_BACK), FAIL_NONE);
+	assert_int_equal(apply(f, WORK_TRIM, 1, 0, 600 - KV_TRIM_BACK), FAIL_NONE);
 }
 
 static void test_kinds_take_what_they_say(void **unused)

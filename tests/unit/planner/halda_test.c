@@ -435,6 +435,40 @@ static void kv_room_is_widened_without_losing_speed(void **state)
 
 /* ---- what is left out, and why ---- */
 
+static void two_devices(struct test_home *home);
+
+/* Ten layers of 1024 bytes a position: 80 MiB of F16 for 8192 positions. */
+static void smaller_caches_fit_where_larger_do_not(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	two_devices(&home);
+	home.n = 1;
+	home.options.context = 8192;
+	home.options.sequences = 1;
+	home.profiles[0].backends[0].memory_bytes = 64 << 20;
+	home.profiles[0].backends[0].reserve_bytes = 0;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_int_equal(fail.code, FAIL_MEMORY);
+	home.options.kv_type = KV_TYPE_Q8_0;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_int_equal(fail.code, FAIL_UNSUPPORTED);
+	home.facts.kv_types = 1u << KV_TYPE_F16 | 1u << KV_TYPE_Q8_0;
+	const double short_bytes = make(&home, &plan, &fail);
+	assert_true(isfinite(short_bytes));
+	assert_int_equal(plan.kv_type, KV_TYPE_Q8_0);
+	assert_int_equal(plan.devices[0].kv_bytes, 10 * 8192 * 1024 * 17 / 32);
+	home.options.kv_type = KV_TYPE_F16;
+	for (uint32_t i = 0; i < 5; i++)
+		home.facts.kv_windows[2 * i] = 512;
+	assert_true(isfinite(make(&home, &plan, &fail)));
+	const struct kv_room room = plan_kv_room(&plan);
+	assert_int_equal(plan.devices[0].kv_bytes,
+			 5 * 1024 * (8192 + kv_window_positions(&room, 512)));
+	assert_true(kv_window_positions(&room, 512) < 2048);
+}
+
 static void two_devices(struct test_home *home)
 {
 	memset(home, 0, sizeof(*home));
@@ -572,6 +606,7 @@ int main(void)
 		cmocka_unit_test(more_devices_than_can_be_walked),
 		cmocka_unit_test(one_more_device_never_makes_it_worse),
 		cmocka_unit_test(kv_room_is_widened_without_losing_speed),
+		cmocka_unit_test(smaller_caches_fit_where_larger_do_not),
 		cmocka_unit_test(leaves_out_with_a_reason),
 		cmocka_unit_test(a_home_of_one_may_use_its_battery),
 		cmocka_unit_test(says_how_much_is_missing),

@@ -75,6 +75,8 @@ static void every_number_of_a_plan_has_a_range(void **state)
 	REFUSED(plan.head = 3);
 	ACCEPTED(plan.wire = WIRE_F16);
 	REFUSED(plan.wire = (enum wire_type)2);
+	ACCEPTED(plan.kv_type = KV_TYPE_F32);
+	REFUSED(plan.kv_type = KV_TYPES);
 	REFUSED(plan.token_s = NAN);
 	REFUSED(plan.token_s = -1);
 	REFUSED(plan.first_token_s = INFINITY);

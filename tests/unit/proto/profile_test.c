@@ -183,6 +183,7 @@ static void facts_that_contradict_themselves_are_refused(void **state)
 	FACTS_REFUSED(facts.layers[1].types[0].type = 256);
 	FACTS_REFUSED(facts.layers[1].types[0].weights = (1ull << 48) + 1);
 	FACTS_REFUSED(facts.kv_bytes[1] = (1u << 24) + 1);
+	FACTS_REFUSED(facts.kv_types = 8);
 	sample_facts(&facts);
 	facts.kv_bytes[1] = 1u << 24;
 	facts.file_bytes = 1ull << 48;
@@ -212,6 +213,7 @@ static void the_largest_facts_fit(void **state)
 			facts.layers[i].types[t].weights = 1ull << 48;
 		}
 		facts.kv_bytes[i] = 1u << 24;
+		facts.kv_windows[i] = UINT32_MAX;
 	}
 	facts_encode(&facts, &bytes);
 	assert_true(bytes.size <= FACTS_BYTES_MAX);
@@ -221,16 +223,17 @@ static void the_largest_facts_fit(void **state)
 	buf_finish(&bytes);
 }
 
-/* The two lists of layers must be of one length. */
+/* The lists of layers must be of one length. */
 static void layers_and_their_cache_are_counted_alike(void **state)
 {
 	struct buf bytes;
 	buf_init(&bytes);
 	sample_facts(&facts);
 	facts_encode(&facts, &bytes);
-	/* the last field is [1024, 2048, 3072]: make it a list of two */
-	assert_int_equal(bytes.data[bytes.size - 10], 0x93);
-	bytes.data[bytes.size - 10] = 0x92;
+	/* the last fields are [0, 512, 1024] and 5: make the first a list of two */
+	assert_int_equal(bytes.data[bytes.size - 9], 0x93);
+	bytes.data[bytes.size - 9] = 0x92;
+	bytes.data[bytes.size - 4] = 5;
 	assert_int_equal(facts_decode(&facts_back, bytes.data, bytes.size - 3, NULL), -FAIL_INVALID);
 	buf_finish(&bytes);
 }

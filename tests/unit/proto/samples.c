@@ -67,7 +67,9 @@ void sample_facts(struct model_facts *facts)
 		facts->layers[i] = (struct unit_facts){ 4000000 + i, 2,
 							{ { 12, 5000000 }, { 6, 600000 + i } } };
 		facts->kv_bytes[i] = 1024 * (i + 1);
+		facts->kv_windows[i] = 512 * i;
 	}
+	facts->kv_types = 5;
 }
 
 void sample_plan(struct plan *plan)
@@ -83,6 +85,7 @@ void sample_plan(struct plan *plan)
 	plan->kv_positions = 16384;
 	plan->chunk_rows = 64;
 	plan->wire = WIRE_F32;
+	plan->kv_type = KV_TYPE_Q8_0;
 	plan->pinned = true;
 	plan->rounds = 2;
 	plan->head = 1;
