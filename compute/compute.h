@@ -4,6 +4,7 @@
  * model      the shape of a model and where each unit's tensors lie
  * backend    loads units, runs batches of rows over them, keeps sequence state; asynchronous
  * tokenizer  text to tokens and back
+ * template   a model's chat template: a conversation as the text that it was trained on
  * sampler    logits to a token, a pure function
  * bench      measured rates for the profile
  * numerics   the arithmetic contract and its version
@@ -18,6 +19,7 @@
 #include "compute/model.h"
 #include "compute/numerics.h"
 #include "compute/sampler.h"
+#include "compute/template.h"
 #include "compute/tokenizer.h"
 
 #endif
