@@ -9,6 +9,7 @@
 /* Activation rows that share one unpacking. */
 #define ROWS_AT_ONCE  128u
 #define STRIP_OUTPUTS (PANELS * PANEL_OUTPUTS)
+#define STREAMS       (PANELS + 1)
 
 /* Some outputs, some rows. */
 struct strip {
@@ -25,13 +26,18 @@ struct strip {
 	sums_row sums[SEGMENTS][ROWS_AT_ONCE];
 };
 
-/* Asks for a share of the next strip's weights, as large as what is unpacked now. */
-static void fetch_ahead(const struct strip *strip, size_t offset, size_t bytes)
+/* Asks for a share of the next strip's weights, as large as what is unpacked now, in STREAMS parts:
+ * `part` of as many. The processor's own prefetching follows each stream, but stops at the end of a
+ * page: several keep more on its way from memory than one. */
+static void fetch_ahead(const struct strip *strip, size_t offset, size_t bytes, uint32_t part)
 {
-	const uint8_t *ahead =
-		strip->outputs[0].bytes + STRIP_OUTPUTS * (strip->outputs[0].stride + offset);
-	for (size_t i = 0; i < STRIP_OUTPUTS * bytes; i += 64)
-		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+	const size_t step = STRIP_OUTPUTS * strip->outputs[0].stride / STREAMS;
+	const size_t share = STRIP_OUTPUTS * bytes / STREAMS, piece = share / STREAMS;
+	const uint8_t *ahead = strip->outputs[0].bytes + STREAMS * step +
+			       STRIP_OUTPUTS * offset / STREAMS + part * piece;
+	for (size_t i = 0; i < piece; i += 64)
+		for (size_t s = 0; s < STREAMS; s++)
+			_mm_prefetch((const char *)ahead + s * step + i, _MM_HINT_T1);
 }
 
 static void strip_columns(struct strip *strip, uint32_t block, uint32_t n, sums_row *sums)
@@ -41,12 +47,13 @@ static void strip_columns(struct strip *strip, uint32_t block, uint32_t n, sums_
 	const struct columns columns = { strip->panels, block * small, n * small,
 					 strip->packing.offset };
 	const size_t offset = (size_t)block * format->bytes;
-	fetch_ahead(strip, offset, (size_t)n * format->bytes);
-	for (int p = 0; p < PANELS; p++) {
+	for (uint32_t p = 0; p < PANELS; p++) {
 		const struct sixteen rows = { strip->outputs[p].bytes + offset,
 					      strip->outputs[p].stride };
+		fetch_ahead(strip, offset, (size_t)n * format->bytes, p);
 		strip->packing.fill(format, rows, n, &strip->panels[p]);
 	}
+	fetch_ahead(strip, offset, (size_t)n * format->bytes, PANELS);
 	strip->multiply(&columns, strip->in, strip->n_rows, sums);
 }
 
