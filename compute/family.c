@@ -78,6 +78,23 @@ static const struct family families[] = {
 		.wide_scale_layers = 62,
 	},
 	{
+		/* Gemma 4: 31B; the smaller ones have parts that are not known here */
+		.name = "gemma4",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_GELU_TANH,
+		.parts = LAYER_PRE_NORM | LAYER_POST_NORM | LAYER_QK_NORM | LAYER_V_NORM,
+		.may = LAYER_FUSED_QKV | LAYER_OUT_SCALE,
+		.reads = READS_LOGIT_CAP,
+		.rope_factors = true,
+		.scaled_embedding = true,
+		.sliding_period = 6,
+		.sliding_rope_base = 10000.0f,
+		.sliding_unscaled = true,
+		.sliding_heads = true,
+		.may_lack_v = true,
+		.unit_attention_scale = true,
+	},
+	{
 		/* Phi-3, 3.5 and 4: the window that Phi-3's files name is the whole context it was
 		 * trained for, so that nobody heeds it */
 		.name = "phi3",
@@ -125,7 +142,7 @@ static const struct family_tensor tensors[] = {
 	{ "attn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, 0, SLOT_ATTN_NORM },
 	{ "attn_q.weight", DIM_EMBD, DIM_Q, 0, LAYER_FUSED_QKV, SLOT_Q },
 	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV, SLOT_K },
-	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV, SLOT_V },
+	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV | LAYER_V_IS_K, SLOT_V },
 	{ "attn_qkv.weight", DIM_EMBD, DIM_QKV, LAYER_FUSED_QKV, 0, SLOT_QKV },
 	{ "attn_q.bias", DIM_Q, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_Q_BIAS },
 	{ "attn_k.bias", DIM_K, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_K_BIAS },
@@ -156,6 +173,7 @@ static const struct family_tensor tensors[] = {
 	{ "ffn_up_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_UP_BIAS },
 	{ "ffn_down_exps.bias", DIM_EMBD, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_DOWN_BIAS },
 	{ "post_ffw_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0, SLOT_POST_FFN_NORM },
+	{ "layer_output_scale.weight", DIM_ONE, DIM_ONE, LAYER_OUT_SCALE, 0, SLOT_OUT_SCALE },
 };
 
 #define TENSORS (sizeof(tensors) / sizeof(tensors[0]))
@@ -241,6 +259,8 @@ const char *family_part_tensor(enum layer_part part)
 		return "attn_q.bias";
 	case LAYER_OUT_BIAS:
 		return "attn_output.bias";
+	case LAYER_OUT_SCALE:
+		return "layer_output_scale.weight";
 	case LAYER_FUSED_QKV:
 		return "attn_qkv.weight";
 	default:

@@ -39,10 +39,13 @@ struct family {
 	                            0: the family has no windows, or none that this row heeds */
 	uint32_t window;         /* where the file does not say; 0: none */
 	float sliding_rope_base; /* of layers with a window; 0: as the others */
-	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled */
+	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled, nor has factors */
+	bool sliding_heads;      /* heads of layers with a window may have widths of their own */
 	bool may_have_experts;      /* when the file counts some; LAYER_EXPERTS in parts: must */
 	enum expert_gating gating;  /* where the file does not say */
 	bool experts_renormalised;  /* likewise */
+	bool may_lack_v;            /* a layer without attn_v has LAYER_V_IS_K */
+	bool unit_attention_scale;  /* q.k is not scaled: norms have done it */
 	uint32_t wide_scale_layers; /* a model with so many layers scales q.k by
 	                               1/sqrt(n_embd / n_head) instead of 1/sqrt(head_k); 0: none */
 };
@@ -61,7 +64,8 @@ enum family_slot {
 	SLOT_ATTN_NORM, SLOT_Q, SLOT_K, SLOT_V, SLOT_QKV, SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS,
 	SLOT_Q_NORM, SLOT_K_NORM, SLOT_ATTN_OUT, SLOT_OUT_BIAS, SLOT_POST_ATTN_NORM, SLOT_FFN_NORM,
 	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, SLOT_SINKS, SLOT_ROUTER,
-	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, FAMILY_SLOTS
+	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, SLOT_OUT_SCALE,
+	FAMILY_SLOTS
 };
 
 struct family_tensor {

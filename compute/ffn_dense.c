@@ -26,7 +26,7 @@ static void ffn_gate(void *context, uint32_t row, uint32_t thread)
 static void ffn_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	forward_add_branch(forward, row, NULL, forward->held->post_ffn_norm);
+	forward_end_layer(forward, row);
 }
 
 void ffn_dense(struct forward *forward)

@@ -186,7 +186,7 @@ static void run_group(struct forward *forward)
 static void experts_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	forward_add_branch(forward, row, NULL, forward->held->post_ffn_norm);
+	forward_end_layer(forward, row);
 }
 
 void ffn_experts(struct forward *forward)

@@ -84,6 +84,15 @@ void forward_add_branch(const struct forward *forward, uint32_t row, const float
 	kernels->add(forward->hidden + (size_t)row * n_embd, branch, n_embd);
 }
 
+void forward_end_layer(const struct forward *forward, uint32_t row)
+{
+	const uint32_t n_embd = forward->shape->n_embd;
+	forward_add_branch(forward, row, NULL, forward->held->post_ffn_norm);
+	if (forward->held->out_scale)
+		forward->kernels->scale(forward->hidden + (size_t)row * n_embd,
+					forward->held->out_scale[0], n_embd);
+}
+
 /* ---- layers ---- */
 
 void forward_layer(struct forward *forward, uint32_t layer, struct state *state,

@@ -10,6 +10,7 @@
 
 struct widths {
 	uint32_t q, k, v, mixed, ff, rope, widest;
+	uint32_t ones;    /* the widest v head that has a norm without weights */
 	uint32_t formats; /* bit per row format in use */
 	size_t partial;   /* floats of one tile's partial results of all heads */
 };
@@ -48,6 +49,8 @@ static struct widths widths_of(const struct model *model)
 		widths.k = max_u32(widths.k, layer->n_head_kv * layer->head_k);
 		widths.v = max_u32(widths.v, layer->n_head_kv * layer->head_v);
 		widths.mixed = max_u32(widths.mixed, layer->n_head * layer->head_v);
+		if (layer->parts & LAYER_V_NORM)
+			widths.ones = max_u32(widths.ones, layer->head_v);
 		widths.ff = max_u32(widths.ff, layer->n_ff);
 	}
 	for (uint32_t i = 0; i < shape->n_ropes; i++)
@@ -75,6 +78,13 @@ static uint64_t lay_out_experts(struct forward *to, const struct model_shape *sh
 	to->expert_next = place(base, &at, (shape->n_expert + 1) * sizeof(*to->expert_next));
 	to->expert_out = place(base, &at, to->pairs_max * (uint64_t)shape->n_embd * sizeof(float));
 	return at;
+}
+
+static const float *fill_ones(float *ones, uint32_t n)
+{
+	for (uint32_t i = 0; ones && i < n; i++)
+		ones[i] = 1;
+	return ones;
 }
 
 /* Lays the buffers out from `base`; gives the bytes in all. */
@@ -111,6 +121,7 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	to->up = place(base, &at, pairs * widths.ff * sizeof(float));
 	if (shape->n_expert)
 		at = lay_out_experts(to, shape, rows, base, at);
+	to->ones = fill_ones(place(base, &at, widths.ones * sizeof(float)), widths.ones);
 	to->logits = place(base, &at, logits * sizeof(float));
 	to->partials = place(base, &at, tiles * widths.partial * sizeof(float));
 	return at;

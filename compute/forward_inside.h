@@ -50,8 +50,8 @@ struct forward {
 	uint32_t state_layer;
 	const uint32_t *slots;
 	float *hidden;                   /* [n_rows, n_embd] */
-	uint8_t *quantised[ROW_FORMATS]; /* [rows_max, or 2 * FORWARD_OUTPUT_ROWS if that is more], widest
-					    row; NULL: not in use */
+	uint8_t *quantised[ROW_FORMATS]; /* [rows_max, or 2 * FORWARD_OUTPUT_ROWS if that is more],
+					    widest row; NULL: not in use */
 	float *normed;                   /* [rows_max, n_embd] */
 	float *branch;                   /* [rows_max, n_embd] */
 	float *q;                        /* [rows_max, n_head * head_k] */
@@ -61,6 +61,7 @@ struct forward {
 	float *gate, *up;                /* [rows_max or pairs_max, n_ff] */
 	float *logits;                   /* [2 * FORWARD_OUTPUT_ROWS, n_vocab] */
 	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
+	const float *ones;               /* [widest v head]; NULL: nobody asks */
 
 	/* experts; a group is the pairs [group_first, group_end), which the buffers hold at once */
 	uint32_t pairs_max;             /* of a group; at least rows_max */
@@ -97,6 +98,8 @@ void forward_multiply(const struct forward *forward, const struct matmul *produc
 /* h = h + residual_scale * norm(branch + bias); bias and norm may be NULL */
 void forward_add_branch(const struct forward *forward, uint32_t row, const float *bias,
 			const float *post_norm);
+/* The FFN's branch joins h, which is scaled where the layer says so. */
+void forward_end_layer(const struct forward *forward, uint32_t row);
 /* norm(h), or h where there is no norm. */
 const float *forward_norm(const struct forward *forward, uint32_t row, const float *norm);
 

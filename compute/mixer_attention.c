@@ -2,6 +2,8 @@
 #include "compute/cpu/maths.h"
 #include "compute/forward_inside.h"
 
+#include <string.h>
+
 #define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
 
 /* x = norm(h); ready for q, k, v */
@@ -23,7 +25,7 @@ static void attention_products(struct forward *forward)
 		forward_product(forward, &held->k, forward->n_rows, forward->k),
 		forward_product(forward, &held->v, forward->n_rows, forward->v),
 	};
-	forward_multiply(forward, products, 3);
+	forward_multiply(forward, products, forward->layer->parts & LAYER_V_IS_K ? 2 : 3);
 }
 
 /* Norms each head, or all of them together. */
@@ -122,9 +124,14 @@ static void attention_heads(void *context, uint32_t row, uint32_t thread)
 	float *v = forward->v + (size_t)row * held->v.n_out;
 	turn_heads(forward, q, layer->n_head, held->q_norm, held->q_bias, row);
 	temper(forward, q, row);
+	if (layer->parts & LAYER_V_IS_K)
+		memcpy(v, k, held->k.n_out * sizeof(float));
 	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
 	if (held->v_bias)
 		forward->kernels->add(v, held->v_bias, held->v.n_out);
+	for (uint32_t i = 0; i < layer->n_head_kv && layer->parts & LAYER_V_NORM; i++)
+		forward->kernels->rms_norm(v + i * layer->head_v, v + i * layer->head_v,
+					   forward->ones, layer->head_v, forward->shape->norm_eps);
 }
 
 static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head)

@@ -38,6 +38,9 @@ enum layer_part {
 	LAYER_EXPERT_BIAS = 1 << 9,   /* on the router and all that an expert computes */
 	LAYER_SINKS = 1 << 10,        /* a score for each head that weighs without a value */
 	LAYER_FFN_NORM_ALIAS = 1 << 11, /* the norm before the FFN has another's name in the file */
+	LAYER_V_NORM = 1 << 12,      /* RMS norm of each v head, without weights */
+	LAYER_V_IS_K = 1 << 13,      /* no matrix for v: k before its norm is v */
+	LAYER_OUT_SCALE = 1 << 14,   /* the stream is multiplied by a number after the layer */
 };
 
 /* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the

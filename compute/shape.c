@@ -53,6 +53,8 @@ static int refuse_features(struct keys *keys)
 		const char *key;
 		const char *what;
 	} rows[] = {
+		{ "embedding_length_per_layer_input", "an embedding for each layer" },
+		{ "attention.shared_kv_layers", "layers that share keys and values" },
 		{ "expert_shared_count", "experts that every token passes" },
 		{ "expert_shared_feed_forward_length", "experts that every token passes" },
 		{ "expert_group_count", "groups of experts" },
@@ -195,7 +197,7 @@ static int read_layers(struct keys *keys, struct model_shape *shape)
 	return 0;
 }
 
-static int check_head(struct keys *keys, uint32_t head_k, uint32_t head_v)
+int shape_check_head(struct keys *keys, uint32_t head_k, uint32_t head_v)
 {
 	if (head_k < 1 || head_k > HEAD_WIDTH_LIMIT || head_k % 2)
 		return fail_set(keys->fail, FAIL_INVALID,
@@ -220,13 +222,20 @@ static int read_heads(struct keys *keys, struct model_shape *shape)
 				gguf_label(keys->gguf), n_head, shape->n_embd, keys->name);
 	if (keys_want_u32(keys, "attention.key_length", 1, HEAD_WIDTH_LIMIT, &head_k) ||
 	    keys_want_u32(keys, "attention.value_length", 1, HEAD_WIDTH_LIMIT, &head_v) ||
-	    check_head(keys, head_k, head_v))
+	    shape_check_head(keys, head_k, head_v))
 		return -FAIL_INVALID;
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		shape->layers[i].head_k = head_k;
 		shape->layers[i].head_v = head_v;
 	}
 	return 0;
+}
+
+static bool has_tensor(const struct keys *keys, uint32_t layer, const char *part)
+{
+	char name[GGUF_NAME_BYTES];
+	snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", layer, part);
+	return gguf_tensor_find(keys->gguf, name) != NULL;
 }
 
 /* Which parts a layer has: the family's, and those whose tensors the file has. */
@@ -236,15 +245,21 @@ static int read_parts(struct keys *keys, struct model_shape *shape)
 		uint32_t parts = keys->family->parts;
 		if (shape->n_expert)
 			parts |= LAYER_EXPERTS;
+		if (keys->family->may_lack_v && !has_tensor(keys, i, "attn_v.weight") &&
+		    !has_tensor(keys, i, "attn_qkv.weight"))
+			parts |= LAYER_V_IS_K;
 		for (uint32_t may = keys->family->may; may; may &= may - 1) {
 			const uint32_t part = may & -may;
-			char name[GGUF_NAME_BYTES];
-			snprintf(name, sizeof(name), "blk.%" PRIu32 ".%s", i,
-				 family_part_tensor((enum layer_part)part));
-			if (gguf_tensor_find(keys->gguf, name))
+			if (has_tensor(keys, i, family_part_tensor((enum layer_part)part)))
 				parts |= part;
 		}
-		shape->layers[i].parts = parts;
+		struct layer_shape *layer = &shape->layers[i];
+		layer->parts = parts;
+		if (parts & LAYER_V_IS_K && layer->head_k != layer->head_v)
+			return fail_set(keys->fail, FAIL_INVALID,
+					"%s: the values of layer %" PRIu32 " are its keys, but not "
+					"as wide",
+					gguf_label(keys->gguf), i);
 	}
 	return 0;
 }
@@ -252,6 +267,8 @@ static int read_parts(struct keys *keys, struct model_shape *shape)
 static float usual_attention_scale(const struct family *family, const struct model_shape *shape)
 {
 	const struct layer_shape *layer = &shape->layers[0];
+	if (family->unit_attention_scale)
+		return 1;
 	const bool wide = family->wide_scale_layers == shape->n_layers;
 	const double width = wide ? (double)shape->n_embd / layer->n_head : layer->head_k;
 	return (float)(1 / sqrt(width));
@@ -316,8 +333,8 @@ int shape_read(const struct gguf *gguf, struct model_shape *shape, struct fail *
 	if (result == 0)
 		result = refuse_features(&keys);
 	static int (*const steps[])(struct keys *, struct model_shape *) = {
-		read_sizes, read_vocabulary, read_experts,       read_layers,  read_heads,
-		read_parts, shape_rope_read, shape_windows_read, read_numbers,
+		read_sizes,      read_vocabulary,    read_experts, read_layers,  read_heads,
+		shape_rope_read, shape_windows_read, read_parts,   read_numbers,
 	};
 	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == 0; i++)
 		result = steps[i](&keys, shape);

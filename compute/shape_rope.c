@@ -65,6 +65,14 @@ static int read_yarn(struct keys *keys, float factor, struct rope_shape *rope)
 	return 0;
 }
 
+static int odd_rotation(struct keys *keys, uint32_t n_rot)
+{
+	return fail_set(keys->fail, FAIL_INVALID,
+			"%s: %" PRIu32
+			" values of a head turn, which cannot be: they turn in pairs",
+			gguf_label(keys->gguf), n_rot);
+}
+
 int shape_rope_read(struct keys *keys, struct model_shape *shape)
 {
 	const uint32_t head_k = shape->layers[0].head_k;
@@ -88,10 +96,7 @@ int shape_rope_read(struct keys *keys, struct model_shape *shape)
 	    read_factor(keys, &factor))
 		return -FAIL_INVALID;
 	if (rope->n_rot % 2)
-		return fail_set(keys->fail, FAIL_INVALID,
-				"%s: %" PRIu32 " values of a head turn, which cannot be: they turn "
-				"in pairs",
-				gguf_label(keys->gguf), rope->n_rot);
+		return odd_rotation(keys, rope->n_rot);
 	const int status = read_scaling(keys, &scaling);
 	if (status)
 		return status;
@@ -134,9 +139,32 @@ static int add_sliding_rope(struct keys *keys, struct model_shape *shape)
 		rope->scale = 1;
 		rope->yarn = 0;
 		rope->magnitude = 1;
+		rope->factors = false;
 	}
 	shape->n_ropes = 2;
 	return keys_want_f32(keys, "rope.freq_base_swa", 2, 1e12, &rope->base);
+}
+
+/* Gives layers with a window heads of their own widths. */
+static int read_sliding_heads(struct keys *keys, struct model_shape *shape)
+{
+	uint32_t head_k = shape->layers[0].head_k, head_v = shape->layers[0].head_v;
+	if (keys_want_u32(keys, "attention.key_length_swa", 1, UINT32_MAX, &head_k) ||
+	    keys_want_u32(keys, "attention.value_length_swa", 1, UINT32_MAX, &head_v) ||
+	    shape_check_head(keys, head_k, head_v))
+		return -FAIL_INVALID;
+	shape->ropes[1].n_rot = head_k;
+	if (keys_want_u32(keys, "rope.dimension_count_swa", 2, head_k, &shape->ropes[1].n_rot))
+		return -FAIL_INVALID;
+	if (shape->ropes[1].n_rot % 2)
+		return odd_rotation(keys, shape->ropes[1].n_rot);
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		if (shape->layers[i].mixer != MIXER_SLIDING)
+			continue;
+		shape->layers[i].head_k = head_k;
+		shape->layers[i].head_v = head_v;
+	}
+	return 0;
 }
 
 int shape_windows_read(struct keys *keys, struct model_shape *shape)
@@ -160,5 +188,5 @@ int shape_windows_read(struct keys *keys, struct model_shape *shape)
 		shape->layers[i].window = window;
 		shape->layers[i].rope = 1;
 	}
-	return 0;
+	return keys->family->sliding_heads ? read_sliding_heads(keys, shape) : 0;
 }

@@ -280,6 +280,7 @@ static const size_t slots[FAMILY_SLOTS] = {
 	[SLOT_GATE_BIAS] = IN_LAYER(gate_bias),
 	[SLOT_UP_BIAS] = IN_LAYER(up_bias),
 	[SLOT_DOWN_BIAS] = IN_LAYER(down_bias),
+	[SLOT_OUT_SCALE] = IN_LAYER(out_scale),
 };
 
 /* Takes rows [first, first + n_out) of a matrix. */
@@ -302,6 +303,8 @@ static void split_rows(struct weights_layer *held, const struct layer_shape *lay
 		held->k = some_rows(&whole, q, k);
 		held->v = some_rows(&whole, q + k, layer->n_head_kv * layer->head_v);
 	}
+	if (layer->parts & LAYER_V_IS_K)
+		held->v = held->k;
 	if (layer->parts & LAYER_FUSED_GATE_UP) {
 		const struct matrix whole = held->gate;
 		held->gate = some_rows(&whole, 0, layer->n_ff);

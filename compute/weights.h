@@ -26,6 +26,7 @@ struct matrix {
 struct weights_layer {
 	const float *attn_norm, *q_norm, *k_norm, *post_attn_norm, *ffn_norm, *post_ffn_norm;
 	const float *q_bias, *k_bias, *v_bias, *out_bias;
+	const float *out_scale;   /* one number */
 	const float *sinks;       /* [n_head] */
 	const float *router_bias; /* [n_expert] */
 	const float *gate_bias, *up_bias, *down_bias; /* [n_expert, n_ff or n_embd] */

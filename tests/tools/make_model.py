@@ -47,13 +47,18 @@ FAMILIES = {
                    keys={"attn_logit_softcapping": 3.0, "final_logit_softcapping": 15.0}),
     "gemma3": dict(norms="both", qk="head", embed_scale=True, eps=1e-6, rope_base=1e6, tied=True,
                    windows=True),
+    # layers that see all: heads twice as wide, one key head, values made of keys, a quarter turns
+    "gemma4": dict(norms="both", qk="head", embed_scale=True, eps=1e-6, rope_base=1e6, tied=True,
+                   windows=True, out_scale=True, wide=True,
+                   keys={"final_logit_softcapping": 15.0, "embedding_length_per_layer_input": 0,
+                         "attention.shared_kv_layers": 0}),
     "phi3": dict(fused=True, keys={"rope.scaling.attn_factor": 1.19}),
     "olmo2": dict(norms="post", qk="wide", eps=1e-6, rope_base=5e5),
     "granite": dict(rope_base=1e4, keys={"embedding_scale": 12.0, "residual_scale": 0.22,
                                          "attention.scale": 0.08, "logit_scale": 4.0}),
 }
 FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
-LAYERS = {"gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
+LAYERS = {"gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has when who will
@@ -289,10 +294,21 @@ class Model:
         w.add_block_count(o.layers)
         w.add_feed_forward_length(o.ff)
         w.add_head_count(o.heads)
-        w.add_head_count_kv(o.heads_kv)
+        if not self.family.get("wide"):
+            w.add_head_count_kv(o.heads_kv)
         w.add_layer_norm_rms_eps(self.family["eps"])
         w.add_rope_freq_base(o.rope_base or self.family["rope_base"])
-        if o.head or self.gemma:
+        if self.family.get("wide"):
+            wide = [self.is_wide(i) for i in range(o.layers)]
+            w.add_head_count_kv([1 if x else o.heads_kv for x in wide])
+            w.add_sliding_window_pattern([not x for x in wide])
+            for key, head in (("length", 2 * o.head), ("length_swa", o.head)):
+                self.add(f"attention.key_{key}", head)
+                self.add(f"attention.value_{key}", head)
+            self.add("rope.dimension_count", 2 * o.head)
+            self.add("rope.dimension_count_swa", o.head)
+            self.add("rope.freq_base_swa", 1e4)
+        elif o.head or self.gemma:
             w.add_key_length(o.head)
             w.add_value_length(o.head)
         if not self.gemma:
@@ -322,24 +338,30 @@ class Model:
         elif self.gemma:
             self.writer.add_vocab_size(self.o.vocab)
 
-    def attention(self, at):
+    def is_wide(self, i):
+        """gemma4: whether a layer sees all positions."""
+        return bool(self.family.get("wide")) and (i + 1) % 3 == 0
+
+    def attention(self, at, wide):
         o = self.o
-        head = o.head or o.embd // o.heads
-        q, k = o.heads * head, o.heads_kv * head
+        head = (o.head or o.embd // o.heads) * (2 if wide else 1)
+        q, k = o.heads * head, (1 if wide else o.heads_kv) * head
         if self.family.get("fused"):
             self.matrix(at + "attn_qkv.weight", "attn_qkv", q + 2 * k, o.embd, 1.3)
         else:
             self.matrix(at + "attn_q.weight", "attn_q", q, o.embd, 1.3)
             self.matrix(at + "attn_k.weight", "attn_k", k, o.embd, 1.3)
-            self.matrix(at + "attn_v.weight", "attn_v", k, o.embd)
+            if not wide:
+                self.matrix(at + "attn_v.weight", "attn_v", k, o.embd)
         if o.bias or self.family["bias"]:
             self.vector(at + "attn_q.bias", q, 0.0, 0.5)
             self.vector(at + "attn_k.bias", k, 0.0, 0.5)
             self.vector(at + "attn_v.bias", k, 0.0, 0.2)
         if self.family["qk"]:
-            wide = self.family["qk"] == "wide"
-            self.vector(at + "attn_q_norm.weight", q if wide else head, 1.2)
-            self.vector(at + "attn_k_norm.weight", k if wide else head, 1.2)
+            whole = self.family["qk"] == "wide"
+            mean = 0.45 if self.family.get("wide") else 1.2  # there q.k is not scaled
+            self.vector(at + "attn_q_norm.weight", q if whole else head, mean)
+            self.vector(at + "attn_k_norm.weight", k if whole else head, mean)
 
     def experts(self, at, out):
         """A router and its experts, whose matrices lie one after the other."""
@@ -373,20 +395,23 @@ class Model:
         post = self.family["norms"] in ("post", "both")
         if pre:
             self.vector(at + "attn_norm.weight", o.embd)
-        self.attention(at)
+        wide = self.is_wide(i)
+        self.attention(at, wide)
         if post:
             self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
             self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
         if self.family.get("sinks"):
             self.vector(at + "attn_sinks.weight", o.heads, 0.5, 1.5)
         out = 1.5 if post else 1.5 * o.gain
-        head = o.head or o.embd // o.heads
+        head = (o.head or o.embd // o.heads) * (2 if wide else 1)
         self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
         if self.family.get("out_bias"):
             self.vector(at + "attn_output.bias", o.embd, 0.0, 0.3 * out)
         if pre:
             self.vector(at + self.family.get("ffn_norm", "ffn_norm") + ".weight", o.embd)
         self.feed_forward(at, out)
+        if self.family.get("out_scale"):
+            self.vector(at + "layer_output_scale.weight", 1, 0.9)
 
     def tensors(self):
         o = self.o
@@ -398,6 +423,10 @@ class Model:
         self.vector("output_norm.weight", o.embd, 1.0, 0.3, signs=True)
         if not o.tied:
             self.matrix("output.weight", "output", o.vocab, o.embd, sigma=spread)
+        if self.family.get("wide"):  # infinite factors: pairs that do not turn
+            n = o.head
+            factors = [1.0] * (n // 4) + [1e30] * (n - n // 4)
+            self.writer.add_tensor("rope_freqs.weight", numpy.array(factors, numpy.float32))
         if o.rope_freqs:
             n = (o.head or o.embd // o.heads) // 2
             self.writer.add_tensor("rope_freqs.weight",

@@ -45,6 +45,8 @@ FAMILIES = {
                    wide_layers=46),
     "gemma3": dict(rope="halves", gelu=True, embedding="sqrt", windows=(6, 10000.0, False),
                    wide_layers=62),
+    "gemma4": dict(rope="halves", gelu=True, embedding="sqrt", windows=(6, 10000.0, False),
+                   scale=1.0, value_norm=True),
     "phi3": dict(rope="halves"),
     "olmo2": dict(rope="halves", windows=(4, None, False)),
     "granite": dict(rope="adjacent"),
@@ -69,10 +71,7 @@ class Oracle:
         self.n_layers = self.key("block_count")
         self.n_embd = self.key("embedding_length")
         self.n_head = self.key("attention.head_count")
-        self.n_head_kv = self.key("attention.head_count_kv", self.n_head)
-        self.head_k = self.key("attention.key_length", self.n_embd // self.n_head)
-        self.head_v = self.key("attention.value_length", self.n_embd // self.n_head)
-        self.n_rot = self.key("rope.dimension_count", self.head_k)
+        self.heads_kv = self.key("attention.head_count_kv", self.n_head)
         self.eps = self.key("attention.layer_norm_rms_epsilon")
 
     def key(self, name, default=None):
@@ -80,6 +79,17 @@ class Oracle:
         if value is None:
             raise SystemExit(f"the model lacks {self.family}.{name}")
         return value
+
+    def enter(self, layer):
+        """The widths of this layer's heads."""
+        kind = "" if self.is_global(layer) else "_swa"
+
+        def width(name, usual):
+            return self.key(name + kind, self.key(name, usual))
+        self.n_head_kv = self.heads_kv[layer] if isinstance(self.heads_kv, list) else self.heads_kv
+        self.head_k = width("attention.key_length", self.n_embd // self.n_head)
+        self.head_v = width("attention.value_length", self.n_embd // self.n_head)
+        self.n_rot = width("rope.dimension_count", self.head_k)
 
     def has(self, name):
         return name in self.tensors
@@ -145,7 +155,7 @@ class Oracle:
             turns = turns / factor
         original = self.key("rope.scaling.original_context_length", 0)
         length = "long" if len(positions) > original else "short"
-        for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
+        for name in () if not scaled else ("rope_freqs.weight", f"rope_factors_{length}.weight"):
             if self.has(name):
                 turns = turns / self.weight(name)
         return positions[:, None] * turns[None, :]
@@ -170,8 +180,10 @@ class Oracle:
             q, k, v = self.n_head * self.head_k, self.n_head_kv * self.head_k, heads * width
             first = {"attn_q": 0, "attn_k": q, "attn_v": q + k}[name]
             out = self.product(x, at + "attn_qkv.weight", slice(first, first + v))
-        else:
+        elif self.has(f"{at}{name}.weight"):
             out = self.product(x, f"{at}{name}.weight")
+        else:  # Gemma 4: values are keys as they were before norm and rotation
+            out = self.product(x, f"{at}attn_k.weight")
         if self.has(f"{at}{name}.bias"):
             out = out + self.weight(f"{at}{name}.bias")
         norm = f"{at}{name}_norm.weight"
@@ -180,9 +192,13 @@ class Oracle:
         out = out.reshape(len(x), heads, width)
         if self.has(norm) and len(self.weight(norm)) == width:
             out = self.norm(out, norm)
+        if name == "attn_v" and self.facts.get("value_norm"):
+            out = out / numpy.sqrt((out * out).mean(-1, keepdims=True) + self.eps)
         return out
 
     def scale(self):
+        if "scale" in self.facts:
+            return self.facts["scale"]
         if self.key("attention.scale", 0.0):
             return self.key("attention.scale")
         if self.n_layers == self.facts.get("wide_layers"):  # 27B scales by its model width
@@ -206,6 +222,7 @@ class Oracle:
     def attention(self, x, layer):
         at = f"blk.{layer}."
         n = len(x)
+        self.enter(layer)
         q = self.project(x, layer, "attn_q", self.n_head, self.head_k)
         k = self.project(x, layer, "attn_k", self.n_head_kv, self.head_k)
         v = self.project(x, layer, "attn_v", self.n_head_kv, self.head_v)
@@ -299,7 +316,9 @@ class Oracle:
         after = "post_attention_norm.weight" if "ffn_norm" not in self.facts else ""
         h = h + self.branch(h, layer, self.attention, "attn_norm.weight", after)
         norm = self.facts.get("ffn_norm", "ffn_norm") + ".weight"
-        return h + self.branch(h, layer, self.feed_forward, norm, "post_ffw_norm.weight")
+        h = h + self.branch(h, layer, self.feed_forward, norm, "post_ffw_norm.weight")
+        scale = f"blk.{layer}.layer_output_scale.weight"
+        return h * self.weight(scale) if self.has(scale) else h
 
     def run(self, tokens):
         """Hidden states at each layer border [n_layers + 1, n, n_embd], logits [n, n_vocab]."""
