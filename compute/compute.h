@@ -2,6 +2,7 @@
  *
  * gguf       a file's header, checked; tensors as views of the mapping
  * model      the shape of a model and where each unit's tensors lie
+ * parts      a model file to be added, whole or in several parts
  * backend    loads units, runs batches of rows over them, keeps sequence state; asynchronous
  * tokenizer  text to tokens and back
  * template   a model's chat template: a conversation as the text that it was trained on
@@ -18,6 +19,7 @@
 #include "compute/gguf.h"
 #include "compute/model.h"
 #include "compute/numerics.h"
+#include "compute/parts.h"
 #include "compute/sampler.h"
 #include "compute/template.h"
 #include "compute/tokenizer.h"

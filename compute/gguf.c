@@ -79,8 +79,8 @@ __attribute__((format(printf, 3, 4))) static bool bad(struct parse *parse, enum 
 static bool ran_out(struct parse *parse, const char *where)
 {
 	const struct gguf *gguf = parse->gguf;
-	parse->more = parse->can_read && gguf->size < gguf->file_size &&
-		      gguf->size < GGUF_METADATA_LIMIT;
+	parse->more =
+		parse->can_read && gguf->size < gguf->file_size && gguf->size < GGUF_METADATA_LIMIT;
 	if (parse->more)
 		return false;
 	if (gguf->file_size > GGUF_METADATA_LIMIT && gguf->size >= GGUF_METADATA_LIMIT)
@@ -648,6 +648,25 @@ const struct gguf_tensor *gguf_tensor_find(const struct gguf *gguf, const char *
 {
 	const struct name_ref *ref = find_name(gguf->tensor_refs, gguf->n_tensors, name);
 	return ref ? &gguf->tensors[ref->index] : NULL;
+}
+
+uint32_t gguf_alignment(const struct gguf *gguf)
+{
+	return gguf->alignment;
+}
+
+bool gguf_record_at(const struct gguf *gguf, uint32_t index, struct gguf_record *record)
+{
+	if (index >= gguf->n_kvs)
+		return false;
+	const struct kv *kv = &gguf->kvs[index];
+	const uint32_t at =
+		kv->key_at - (uint32_t)sizeof(uint64_t); /* its length comes before it */
+	record->key = gguf->bytes + kv->key_at;
+	record->key_size = kv->key_size;
+	record->bytes = gguf->bytes + at;
+	record->size = kv->value_at + kv->value_size - at;
+	return true;
 }
 
 static const struct kv *find_kv(const struct gguf *gguf, const char *key)

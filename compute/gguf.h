@@ -16,7 +16,10 @@
 enum tensor_type {
 	TENSOR_F32 = 0, TENSOR_F16 = 1, TENSOR_Q4_0 = 2, TENSOR_Q4_1 = 3, TENSOR_Q5_0 = 6,
 	TENSOR_Q5_1 = 7, TENSOR_Q8_0 = 8, TENSOR_Q2_K = 10, TENSOR_Q3_K = 11, TENSOR_Q4_K = 12,
-	TENSOR_Q5_K = 13, TENSOR_Q6_K = 14, TENSOR_BF16 = 30, TENSOR_TYPES_END = 64
+	TENSOR_Q5_K = 13, TENSOR_Q6_K = 14, TENSOR_IQ2_XXS = 16, TENSOR_IQ2_XS = 17,
+	TENSOR_IQ3_XXS = 18, TENSOR_IQ1_S = 19, TENSOR_IQ4_NL = 20, TENSOR_IQ3_S = 21,
+	TENSOR_IQ2_S = 22, TENSOR_IQ4_XS = 23, TENSOR_IQ1_M = 29, TENSOR_BF16 = 30,
+	TENSOR_MXFP4 = 39, TENSOR_TYPES_END = 64
 };
 
 /* "Q4_K"; "unknown" for a number that no type has. */
@@ -63,6 +66,16 @@ const char *gguf_label(const struct gguf *gguf); /* what sentences call it: the 
 uint32_t gguf_tensor_count(const struct gguf *gguf);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, uint32_t index);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *gguf, const char *name); /* or NULL */
+uint32_t gguf_alignment(const struct gguf *gguf); /* of tensors in the file */
+
+/* A key with its value as they stand in the file, borrowed. */
+struct gguf_record {
+	const uint8_t *key; /* not terminated */
+	size_t key_size;
+	const uint8_t *bytes; /* from the key's length to the value's end */
+	size_t size;
+};
+bool gguf_record_at(const struct gguf *gguf, uint32_t index, struct gguf_record *record);
 
 bool gguf_has(const struct gguf *gguf, const char *key);
 /* Lookups give false when the key is missing or of another kind. Any integer type serves for

@@ -176,6 +176,19 @@ static int place_all(struct model *model, struct fail *fail)
 
 /* ---- opening ---- */
 
+/* A part of several holds only some of the tensors. */
+static int refuse_part(const struct gguf *gguf, struct fail *fail)
+{
+	uint64_t count = 1;
+	if (!gguf_u64(gguf, "split.count", &count) || count <= 1)
+		return 0;
+	return fail_set(fail, FAIL_UNSUPPORTED,
+			"%s is one of %" PRIu64
+			" parts of a model; add the first part with primactl "
+			"model add, which joins them",
+			gguf_label(gguf), count);
+}
+
 /* Takes `gguf`, which may be NULL after a failure. */
 static struct model *create(struct gguf *gguf, const char *path, struct fail *fail)
 {
@@ -189,7 +202,7 @@ static struct model *create(struct gguf *gguf, const char *path, struct fail *fa
 	}
 	model->gguf = gguf;
 	model->path = strdup(path);
-	if (shape_read(gguf, &model->shape, fail) != 0)
+	if (refuse_part(gguf, fail) != 0 || shape_read(gguf, &model->shape, fail) != 0)
 		goto fail;
 	model->layers = calloc(model->shape.n_layers, sizeof(*model->layers));
 	if (!model->path || !model->layers) {

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "compute/compute.h"
 #include "daemon/ctl/term.h"
 
 #include <curl/curl.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ANSWER_BYTES_MAX (64u << 20)
@@ -18,10 +18,10 @@ struct client {
 	CURL *curl;
 	struct curl_slist *headers;
 	char socket[PATH_MAX];
-	char *text; /* the request's body */
-	struct buf answer; /* all of it, or of a stream what is no whole line yet */
-	FILE *file;
-	uint64_t file_size;
+	char *text;         /* the request's body */
+	struct buf answer;  /* all of it, or of a stream what is no whole line yet */
+	struct parts *file; /* to be sent */
+	uint64_t sent;
 	/* of a stream */
 	void (*line)(void *context, const char *text, size_t size);
 	void *context;
@@ -62,8 +62,8 @@ static int cannot_talk(const struct client *client, CURLcode code)
 static int refused(const struct client *client, long status)
 {
 	json_t *body = json_loadb((const char *)client->answer.data, client->answer.size, 0, NULL);
-	const char *message = json_string_value(
-		json_object_get(json_object_get(body, "error"), "message"));
+	const char *message =
+		json_string_value(json_object_get(json_object_get(body, "error"), "message"));
 	term_clear();
 	if (message)
 		ctl_complain(CTL_FAILED, "%s", message);
@@ -88,9 +88,9 @@ static int check_interrupt(void *context, curl_off_t down_total, curl_off_t down
 			   curl_off_t up_total, curl_off_t up)
 {
 	const struct client *client = context;
-	if (client->file && client->file_size > 0) {
-		if ((uint64_t)up < client->file_size)
-			term_bar("sending", (uint64_t)up, client->file_size, true);
+	if (client->file) {
+		if ((uint64_t)up < parts_size(client->file))
+			term_bar("sending", (uint64_t)up, parts_size(client->file), true);
 		else
 			term_bar("checking and storing", 0, 0, false);
 	}
@@ -144,8 +144,7 @@ static void client_finish(struct client *client)
 	curl_slist_free_all(client->headers);
 	free(client->text);
 	buf_finish(&client->answer);
-	if (client->file)
-		fclose(client->file);
+	parts_close(client->file);
 }
 
 /* Runs the request; CTL_OK when the daemon answered with success. */
@@ -243,23 +242,23 @@ int client_stream(const struct ctl *ctl, const char *path, const json_t *body,
 static size_t read_file(char *to, size_t size, size_t count, void *context)
 {
 	struct client *client = context;
-	const size_t n = fread(to, 1, size * count, client->file);
-	return ferror(client->file) ? CURL_READFUNC_ABORT : n;
+	const uint64_t left = parts_size(client->file) - client->sent;
+	const size_t n = left < size * count ? (size_t)left : size * count;
+	struct fail fail;
+	if (parts_read(client->file, client->sent, to, n, &fail) != 0) {
+		ctl_complain(CTL_FAILED, "%s", fail.text);
+		return CURL_READFUNC_ABORT;
+	}
+	client->sent += n;
+	return n;
 }
 
+/* What the daemon would refuse is better refused before it is sent. */
 static int open_file(struct client *client, const char *path)
 {
-	struct stat info;
-	char magic[4];
-	client->file = fopen(path, "re");
-	if (!client->file || fstat(fileno(client->file), &info) != 0)
-		return ctl_complain(CTL_FAILED, "cannot open %s: %s", path, strerror(errno));
-	if (!S_ISREG(info.st_mode) || fread(magic, 1, 4, client->file) != 4 ||
-	    memcmp(magic, "GGUF", 4) != 0)
-		return ctl_complain(CTL_FAILED, "%s is not a GGUF file", path);
-	rewind(client->file);
-	client->file_size = (uint64_t)info.st_size;
-	return CTL_OK;
+	struct fail fail = { 0 };
+	client->file = parts_open(path, &fail);
+	return client->file ? CTL_OK : ctl_complain(CTL_FAILED, "%s", fail.text);
 }
 
 int client_upload(const struct ctl *ctl, const char *path, const char *file, json_t **answer)
@@ -274,7 +273,7 @@ int client_upload(const struct ctl *ctl, const char *path, const char *file, jso
 		curl_easy_setopt(client.curl, CURLOPT_READFUNCTION, read_file);
 		curl_easy_setopt(client.curl, CURLOPT_READDATA, &client);
 		curl_easy_setopt(client.curl, CURLOPT_INFILESIZE_LARGE,
-				 (curl_off_t)client.file_size);
+				 (curl_off_t)parts_size(client.file));
 		term_catch_interrupt();
 		result = perform(&client);
 		term_clear();

@@ -1,4 +1,5 @@
 /* primactl model add|list|rm: the models of this home. */
+#include "compute/compute.h"
 #include "daemon/ctl/client.h"
 #include "daemon/ctl/term.h"
 
@@ -10,14 +11,33 @@
 
 /* ---- add ---- */
 
-/* The file's name without folder and .gguf. */
+/* The file's name without folder, .gguf, and the number of a part. */
 static void name_of(const char *file, char *name, size_t size)
 {
 	const char *slash = strrchr(file, '/');
-	snprintf(name, size, "%s", slash ? slash + 1 : file);
-	const size_t length = strlen(name);
-	if (length > 5 && strcmp(name + length - 5, ".gguf") == 0)
-		name[length - 5] = 0;
+	const char *base = slash ? slash + 1 : file;
+	snprintf(name, size, "%.*s", (int)parts_stem(base), base);
+}
+
+/* What lies in several files is joined into one, which needs a copy. */
+static int check_in_place(const char *file)
+{
+	struct fail fail = { 0 };
+	struct parts *parts = parts_open(file, &fail);
+	const uint32_t count = parts ? parts_count(parts) : 0;
+	const uint64_t size = parts ? parts_size(parts) : 0;
+	char text[16];
+	parts_close(parts);
+	if (!parts)
+		return ctl_complain(CTL_FAILED, "%s", fail.text);
+	if (count == 1)
+		return CTL_OK;
+	return ctl_complain(
+		CTL_FAILED,
+		"a model in %u parts cannot stay in place: added without --in-place it "
+		"is joined into one file of %s in the daemon's store, and the parts may "
+		"be deleted then",
+		count, term_size(size, text));
 }
 
 static int add_in_place(struct ctl *ctl, const char *file, json_t **answer)
@@ -25,6 +45,9 @@ static int add_in_place(struct ctl *ctl, const char *file, json_t **answer)
 	char path[PATH_MAX];
 	if (!realpath(file, path))
 		return ctl_complain(CTL_FAILED, "cannot find %s: %s", file, strerror(errno));
+	const int checked = check_in_place(file);
+	if (checked != CTL_OK)
+		return checked;
 	json_t *body = json_pack("{s:s}", "path", path);
 	if (!body)
 		return ctl_complain(CTL_USAGE, "the path is not UTF-8");
@@ -53,8 +76,8 @@ static int add(struct ctl *ctl, const char *file, const char *named, bool in_pla
 		name_of(file, name, sizeof(name));
 	if (in_place && named)
 		return ctl_complain(CTL_USAGE, "a file in place keeps its own name");
-	const int result = in_place ? add_in_place(ctl, file, &answer)
-				    : add_copy(ctl, file, name, &answer);
+	const int result =
+		in_place ? add_in_place(ctl, file, &answer) : add_copy(ctl, file, name, &answer);
 	term_clear();
 	if (result != CTL_OK)
 		return result;
@@ -97,8 +120,7 @@ static void show_list(const json_t *answer)
 {
 	const json_t *data = json_object_get(answer, "data"), *model;
 	size_t i;
-	json_array_foreach(data, i, model)
-		show_model(model);
+	json_array_foreach(data, i, model) show_model(model);
 	if (json_array_size(data) == 0)
 		printf("no models yet: primactl model add FILE.gguf\n");
 }
@@ -126,8 +148,10 @@ int ctl_model(struct ctl *ctl)
 	bool in_place = false;
 	const struct ctl_option options[] = {
 		{ "name", "NAME", "add: what to call it (default: the file's name)", &name, NULL },
-		{ "in-place", NULL, "add: leave the file where it is; the daemon must be able to "
-				    "read it there", NULL, &in_place },
+		{ "in-place", NULL,
+		  "add: leave the file where it is; the daemon must be able to "
+		  "read it there",
+		  NULL, &in_place },
 		{ NULL },
 	};
 	const int parsed = ctl_options(ctl, options, words, 1, 2);

@@ -242,7 +242,7 @@ struct upload *node_upload_begin(struct node *node, const char *name, uint64_t s
 int node_upload_write(struct upload *upload, const void *bytes, size_t size, struct fail *fail)
 {
 	upload->node->counts.uploaded += size;
-	if (memchr(bytes, '!', size))
+	if (memmem(bytes, size, "no gguf", 7))
 		return fail_set(fail, FAIL_CORRUPT, "this is no GGUF file");
 	return 0;
 }

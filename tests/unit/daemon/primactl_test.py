@@ -2,10 +2,12 @@
 """primactl over a fake home, and its verbs that need none: primactl_test.py PRIMACTL FAKE_PRIMAD
 [SMALL_MODEL]"""
 import json
+import math
 import os
 import pathlib
 import pty
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,39 @@ import unittest
 PRIMACTL, PRIMAD = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
 MODEL = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
 PATIENCE_S = 30
+
+
+def text(string):
+    return struct.pack("<Q", len(string)) + string.encode()
+
+
+def model_bytes(vocab, parts=1):
+    """Header of a one-layer model without tokenizer, and the bytes of its tensors; or the headers of
+    several parts, the last one with most tensors."""
+    numbers = {"block_count": 1, "context_length": 64, "embedding_length": 64, "vocab_size": vocab,
+               "feed_forward_length": 64, "attention.head_count": 1}
+    keys = [text("general.architecture") + struct.pack("<I", 8) + text("llama"),
+            text("llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", 6, 1e-5)]
+    keys += [text("llama." + key) + struct.pack("<II", 4, value) for key, value in numbers.items()]
+    names = ["token_embd", "output_norm"] + ["blk.0." + name for name in (
+        "attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
+        "ffn_down")]
+    made = []
+    for part in range(parts):
+        mine = names if parts == 1 else names[part:part + 1] if part < parts - 1 else names[part:]
+        own = keys if part == 0 else []
+        if parts > 1:
+            own = own + [text(f"split.{key}") + struct.pack("<IH", 2, value)
+                         for key, value in (("no", part), ("count", parts),
+                                            ("tensors.count", len(names)))]
+        head, size = b"", 0
+        for name in mine:
+            dims = [64] if name.endswith("norm") else [64, vocab if name == "token_embd" else 64]
+            head += text(name + ".weight") + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, 0, size)
+            size += 4 * math.prod(dims)
+        head = struct.pack("<4sIQQ", b"GGUF", 3, len(mine), len(own)) + b"".join(own) + head
+        made.append((head + bytes(-len(head) % 32), size))
+    return made if parts > 1 else made[0]
 
 
 class Verbs(unittest.TestCase):
@@ -171,13 +206,15 @@ class Verbs(unittest.TestCase):
     def test_models(self):
         self.assertIn("echo", self.good("model", "list"))
         file = self.folder / "tiny.gguf"
-        file.write_bytes(b"GGUF" + bytes(5_000_000))
+        head, size = model_bytes(20_000)
+        file.write_bytes(head + bytes(size))
         self.assertIn("tiny", self.good("model", "add", file))
         answer = json.loads(self.good("model", "add", file, "--name", "other", "--json"))
         self.assertEqual(answer["id"], "00ff")
         answer = json.loads(self.good("--json", "model", "add", "--in-place", file))
         self.assertEqual(answer["path"], str(file))
-        file.write_bytes(b"GGUF" + bytes(1_000_000) + b"!" + bytes(9_000_000))
+        data = bytes(1_000_000) + b"no gguf!" * 8
+        file.write_bytes((head + data).ljust(len(head) + size, b"\0"))
         self.bad(1, "this is no GGUF file", "model", "add", file)
         self.bad(1, "a model's name", "model", "add", file, "--name", "a/b")
         file.write_bytes(b"GGXX")
@@ -185,9 +222,27 @@ class Verbs(unittest.TestCase):
         self.bad(1, "cannot open", "model", "add", self.folder / "missing.gguf")
         huge = self.folder / "huge.gguf"
         with huge.open("wb") as sparse:
-            sparse.write(b"GGUF")
-            sparse.truncate(2_000_000_000)
+            head, size = model_bytes(4_000_000)
+            sparse.write(head)
+            sparse.truncate(len(head) + size)
         self.bad(1, "no room", "model", "add", huge)
+
+    def test_a_model_in_parts(self):
+        names = [self.folder / f"cut-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+        for name, (head, size) in zip(names, model_bytes(1000, 3)):
+            name.write_bytes(head + bytes(size))
+        self.assertIn("cut is ready", self.good("model", "add", names[0]))
+        self.bad(1, "cannot stay in place", "model", "add", "--in-place", names[0])
+        self.bad(1, "part 2 of a model in 3 parts", "model", "add", names[1])
+        second = names[1].read_bytes()
+        names[1].write_bytes(names[2].read_bytes())
+        self.bad(1, "cut-00002-of-00003.gguf does not belong", "model", "add", names[0])
+        names[1].write_bytes(second[:-1])
+        self.bad(1, "cut-00002-of-00003.gguf is cut short", "model", "add", names[0])
+        names[1].unlink()
+        self.bad(1, "cut-00002-of-00003.gguf is missing", "model", "add", names[0])
+        names[2].unlink()
+        self.bad(1, "and 1 more parts are missing", "model", "add", names[0])
         self.bad(1, "no model", "model", "rm", "none")
 
     def test_pins_and_plans(self):
