@@ -19,12 +19,12 @@ FORCE_INLINE __m256i narrow_sum(const __m256i *w, int n, const uint8_t *x)
 
 /* ---- 32-blocks ---- */
 
-FORCE_INLINE __m256i signed_products(const __m256i w[8], const uint8_t *x)
+FORCE_INLINE __m256i signed_products(const __m256i *w, int n, const uint8_t *x)
 {
 	const __m256i ones = _mm256_set1_epi16(1);
 	__m256i sum = _mm256_setzero_si256();
 	UNROLL
-	for (int c = 0; c < 8; c++) {
+	for (int c = 0; c < n; c++) {
 		const __m256i y = _mm256_sign_epi8(repeat_32(x + 4 * c), w[c]);
 		const __m256i narrow = _mm256_maddubs_epi16(_mm256_abs_epi8(w[c]), y);
 		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, ones));
@@ -37,8 +37,8 @@ FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8
 {
 	const int vectors = group_width(type) / 4, n = vectors_in_16_bits(type);
 	const __m256i ones = _mm256_set1_epi16(1);
-	if (type == TENSOR_Q8_0)
-		return signed_products(w, x);
+	if (is_wide(type))
+		return signed_products(w, vectors, x);
 	__m256i sum = _mm256_madd_epi16(narrow_sum(w, n, x), ones);
 	UNROLL
 	for (int c = n; c < vectors; c += n)
@@ -51,11 +51,12 @@ FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct input
 			   uint32_t block, __m256 *sums)
 {
 	__m256i w[8];
-	const __m256 d = unpack_32(type, octet, w);
+	__m256 min;
+	const __m256 d = unpack_32(type, octet, w, &min);
 	UNROLL
 	for (int r = 0; r < rows; r++)
 		sums[r] = step(type, group_products(type, w, input_row(in, r) + 32 * (size_t)block),
-			       d, d, in, r, block, sums[r]);
+			       d, min, in, r, block, sums[r]);
 }
 
 /* ---- 256-blocks ---- */
@@ -94,7 +95,7 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inpu
 	for (int g = 0; g < groups; g++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			sums[r] = step(type, products[g][r], head.scale[g], head.min[g % 8], in, r,
+			sums[r] = step(type, products[g][r], head.scale[g], head.min[g], in, r,
 				       (uint32_t)groups * block + (uint32_t)g, sums[r]);
 	}
 }
@@ -133,7 +134,7 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t 
 			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
 						  octet.stride };
 			fetch_ahead(ahead, b, block_bytes(type));
-			if (is_k(type))
+			if (is_256(type))
 				block_256(type, at, in, rows, b, sums);
 			else
 				block_32(type, at, in, rows, b, sums);
@@ -151,7 +152,7 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
 	const size_t distance = fetch_distance(stride);
-	const uint32_t n_blocks = product->n_in / (is_k(type) ? 256 : 32);
+	const uint32_t n_blocks = product->n_in / traits[type].columns;
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
 		const uint8_t *ahead = octet.bytes + distance;
@@ -171,17 +172,39 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	}
 
 DIRECT_FUNCTION(direct_q4_0, TENSOR_Q4_0)
+DIRECT_FUNCTION(direct_q4_1, TENSOR_Q4_1)
 DIRECT_FUNCTION(direct_q5_0, TENSOR_Q5_0)
+DIRECT_FUNCTION(direct_q5_1, TENSOR_Q5_1)
 DIRECT_FUNCTION(direct_q8_0, TENSOR_Q8_0)
+DIRECT_FUNCTION(direct_q2_k, TENSOR_Q2_K)
+DIRECT_FUNCTION(direct_q3_k, TENSOR_Q3_K)
 DIRECT_FUNCTION(direct_q4_k, TENSOR_Q4_K)
 DIRECT_FUNCTION(direct_q5_k, TENSOR_Q5_K)
 DIRECT_FUNCTION(direct_q6_k, TENSOR_Q6_K)
+DIRECT_FUNCTION(direct_iq2_xxs, TENSOR_IQ2_XXS)
+DIRECT_FUNCTION(direct_iq2_xs, TENSOR_IQ2_XS)
+DIRECT_FUNCTION(direct_iq2_s, TENSOR_IQ2_S)
+DIRECT_FUNCTION(direct_iq3_xxs, TENSOR_IQ3_XXS)
+DIRECT_FUNCTION(direct_iq3_s, TENSOR_IQ3_S)
+DIRECT_FUNCTION(direct_iq1_s, TENSOR_IQ1_S)
+DIRECT_FUNCTION(direct_iq1_m, TENSOR_IQ1_M)
+DIRECT_FUNCTION(direct_iq4_nl, TENSOR_IQ4_NL)
+DIRECT_FUNCTION(direct_iq4_xs, TENSOR_IQ4_XS)
+DIRECT_FUNCTION(direct_mxfp4, TENSOR_MXFP4)
 
 typedef void direct_fn(const struct matmul *product, uint32_t first, uint32_t end);
 
 static direct_fn *const functions[] = {
-	[TENSOR_Q4_0] = direct_q4_0, [TENSOR_Q5_0] = direct_q5_0, [TENSOR_Q8_0] = direct_q8_0,
-	[TENSOR_Q4_K] = direct_q4_k, [TENSOR_Q5_K] = direct_q5_k, [TENSOR_Q6_K] = direct_q6_k,
+	[TENSOR_Q4_0] = direct_q4_0,       [TENSOR_Q4_1] = direct_q4_1,
+	[TENSOR_Q5_0] = direct_q5_0,       [TENSOR_Q5_1] = direct_q5_1,
+	[TENSOR_Q8_0] = direct_q8_0,       [TENSOR_Q2_K] = direct_q2_k,
+	[TENSOR_Q3_K] = direct_q3_k,       [TENSOR_Q4_K] = direct_q4_k,
+	[TENSOR_Q5_K] = direct_q5_k,       [TENSOR_Q6_K] = direct_q6_k,
+	[TENSOR_IQ2_XXS] = direct_iq2_xxs, [TENSOR_IQ2_XS] = direct_iq2_xs,
+	[TENSOR_IQ2_S] = direct_iq2_s,     [TENSOR_IQ3_XXS] = direct_iq3_xxs,
+	[TENSOR_IQ3_S] = direct_iq3_s,     [TENSOR_IQ1_S] = direct_iq1_s,
+	[TENSOR_IQ1_M] = direct_iq1_m,     [TENSOR_IQ4_NL] = direct_iq4_nl,
+	[TENSOR_IQ4_XS] = direct_iq4_xs,   [TENSOR_MXFP4] = direct_mxfp4,
 };
 
 void avx2_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end)

@@ -83,6 +83,18 @@ FORCE_INLINE void add_products(const struct panel *panels, uint32_t w, int vecto
 	}
 }
 
+/* What meets the minima: the scale times the sum of the group's columns. */
+FORCE_INLINE __m512 input_weighted(struct kind kind, const struct inputs *in, int row,
+				   uint32_t block, uint32_t group)
+{
+	if (!kind.fine)
+		return input_float(in, in->weighted, row, block);
+	const int32_t *sums = (const void *)(in->rows + (size_t)row * in->stride + in->narrow);
+	const uint32_t first = 2 * block + group % 2;
+	return _mm512_mul_ps(input_float(in, in->scale, row, block),
+			     _mm512_cvtepi32_ps(_mm512_set1_epi32(sums[first])));
+}
+
 /* The float step of a group. */
 FORCE_INLINE void add_group(struct kind kind, const struct panel *panels, uint32_t group,
 			    const struct inputs *in, uint32_t block, int rows,
@@ -91,7 +103,8 @@ FORCE_INLINE void add_group(struct kind kind, const struct panel *panels, uint32
 	UNROLL
 	for (int r = 0; r < rows; r++) {
 		const __m512 scale = input_float(in, in->scale, r, block);
-		const __m512 weighted = input_float(in, in->weighted, r, block);
+		const __m512 weighted =
+			kind.minimum ? input_weighted(kind, in, r, block, group) : scale;
 		UNROLL
 		for (int p = 0; p < PANELS; p++) {
 			__m512 *sum = &tile->v[r][p];

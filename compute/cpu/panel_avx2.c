@@ -16,7 +16,7 @@
 #define GROUPS 16
 
 /* 256 columns of eight weight rows, or the few 32-blocks that are left of them. Unsigned bytes:
- * w[i] has columns 4i to 4i + 3. Signed ones (Q8_0) leave no room for sums in 16 bits and are held
+ * w[i] has columns 4i to 4i + 3. Wide ones leave no room for sums in 16 bits and are held
  * in 16 bits: w[i] has columns 2i, 2i + 1. */
 struct panel {
 	__m256i w[128];
@@ -24,11 +24,6 @@ struct panel {
 };
 
 #define PANEL_STEP (sizeof(struct panel) / sizeof(__m256i))
-
-FORCE_INLINE bool is_wide(uint32_t type)
-{
-	return type == TENSOR_Q8_0;
-}
 
 /* ---- unpacking ---- */
 
@@ -46,8 +41,13 @@ FORCE_INLINE void fill_64(uint32_t type, struct octet octet, const struct k_head
 	__m256i w[16];
 	unpack_64(type, octet, head, part, w);
 	UNROLL
-	for (int i = 0; i < 16; i++)
-		panel->w[group_column(type, part, i / vectors) / 4 + i % vectors] = w[i];
+	for (int i = 0; i < 16; i++) {
+		const int vector = group_column(type, part, i / vectors) / 4 + i % vectors;
+		if (is_wide(type))
+			widen_signed(w[i], panel->w + 2 * vector);
+		else
+			panel->w[vector] = w[i];
+	}
 }
 
 FORCE_INLINE void fill_256(uint32_t type, struct octet octet, struct panel *panel)
@@ -72,7 +72,7 @@ FORCE_INLINE void fill_32(uint32_t type, struct octet octet, uint32_t n, struct 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct octet at = { octet.bytes + i * block_bytes(type), octet.stride };
 		__m256i w[8];
-		panel->scale[i] = unpack_32(type, at, w);
+		panel->scale[i] = unpack_32(type, at, w, &panel->min[i]);
 		UNROLL
 		for (int c = 0; c < 8; c++) {
 			if (is_wide(type))
@@ -224,13 +224,14 @@ FORCE_INLINE void strip_rows(uint32_t type, const struct panel *panels, uint32_t
 			     const struct inputs *in, int rows, uint32_t block, uint32_t n,
 			     __m256 (*sums)[ROWS_AT_ONCE])
 {
-	const uint32_t groups = is_k(type) ? 256 / (uint32_t)group_width(type) : 1;
+	const uint32_t width = (uint32_t)group_width(type);
+	const uint32_t groups = traits[type].columns / width;
 	const uint32_t first = groups * block;
 	struct wide_rows wide;
 	uint32_t p = 0;
 	n *= groups;
 	if (is_wide(type))
-		widen_rows(in, rows, 32 * first, 32 * n, &wide);
+		widen_rows(in, rows, width * first, width * n, &wide);
 	for (; p + TILE_PANELS <= n_panels; p += TILE_PANELS)
 		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, first, n, sums + p);
 	if (p < n_panels)
@@ -266,7 +267,7 @@ FORCE_INLINE void strip_fill(uint32_t type, struct strip *strip, uint32_t block,
 		const struct octet at = { strip->octet.bytes + 8 * p * strip->octet.stride +
 						  (size_t)block * block_bytes(type),
 					  strip->octet.stride };
-		if (is_k(type))
+		if (is_256(type))
 			fill_256(type, at, &strip->panels[p]);
 		else
 			fill_32(type, at, n, &strip->panels[p]);
@@ -290,7 +291,7 @@ FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, uint32_t bl
 
 FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t segment)
 {
-	const uint32_t step = is_k(type) ? 1 : PANEL_BLOCKS;
+	const uint32_t step = is_256(type) ? 1 : PANEL_BLOCKS;
 	const uint32_t end = segment_first(segment + 1, strip->n_blocks);
 	for (uint32_t p = 0; p < strip->n_panels; p++)
 		for (uint32_t r = 0; r < strip->n_rows; r++)
@@ -325,17 +326,39 @@ FORCE_INLINE void strip_run(uint32_t type, struct strip *strip, float *out, size
 	}
 
 STRIP_FUNCTION(strip_q4_0, TENSOR_Q4_0)
+STRIP_FUNCTION(strip_q4_1, TENSOR_Q4_1)
 STRIP_FUNCTION(strip_q5_0, TENSOR_Q5_0)
+STRIP_FUNCTION(strip_q5_1, TENSOR_Q5_1)
 STRIP_FUNCTION(strip_q8_0, TENSOR_Q8_0)
+STRIP_FUNCTION(strip_q2_k, TENSOR_Q2_K)
+STRIP_FUNCTION(strip_q3_k, TENSOR_Q3_K)
 STRIP_FUNCTION(strip_q4_k, TENSOR_Q4_K)
 STRIP_FUNCTION(strip_q5_k, TENSOR_Q5_K)
 STRIP_FUNCTION(strip_q6_k, TENSOR_Q6_K)
+STRIP_FUNCTION(strip_iq2_xxs, TENSOR_IQ2_XXS)
+STRIP_FUNCTION(strip_iq2_xs, TENSOR_IQ2_XS)
+STRIP_FUNCTION(strip_iq2_s, TENSOR_IQ2_S)
+STRIP_FUNCTION(strip_iq3_xxs, TENSOR_IQ3_XXS)
+STRIP_FUNCTION(strip_iq3_s, TENSOR_IQ3_S)
+STRIP_FUNCTION(strip_iq1_s, TENSOR_IQ1_S)
+STRIP_FUNCTION(strip_iq1_m, TENSOR_IQ1_M)
+STRIP_FUNCTION(strip_iq4_nl, TENSOR_IQ4_NL)
+STRIP_FUNCTION(strip_iq4_xs, TENSOR_IQ4_XS)
+STRIP_FUNCTION(strip_mxfp4, TENSOR_MXFP4)
 
 typedef void strip_fn(struct strip *strip, float *out, size_t out_stride);
 
 static strip_fn *const functions[] = {
-	[TENSOR_Q4_0] = strip_q4_0, [TENSOR_Q5_0] = strip_q5_0, [TENSOR_Q8_0] = strip_q8_0,
-	[TENSOR_Q4_K] = strip_q4_k, [TENSOR_Q5_K] = strip_q5_k, [TENSOR_Q6_K] = strip_q6_k,
+	[TENSOR_Q4_0] = strip_q4_0,       [TENSOR_Q4_1] = strip_q4_1,
+	[TENSOR_Q5_0] = strip_q5_0,       [TENSOR_Q5_1] = strip_q5_1,
+	[TENSOR_Q8_0] = strip_q8_0,       [TENSOR_Q2_K] = strip_q2_k,
+	[TENSOR_Q3_K] = strip_q3_k,       [TENSOR_Q4_K] = strip_q4_k,
+	[TENSOR_Q5_K] = strip_q5_k,       [TENSOR_Q6_K] = strip_q6_k,
+	[TENSOR_IQ2_XXS] = strip_iq2_xxs, [TENSOR_IQ2_XS] = strip_iq2_xs,
+	[TENSOR_IQ2_S] = strip_iq2_s,     [TENSOR_IQ3_XXS] = strip_iq3_xxs,
+	[TENSOR_IQ3_S] = strip_iq3_s,     [TENSOR_IQ1_S] = strip_iq1_s,
+	[TENSOR_IQ1_M] = strip_iq1_m,     [TENSOR_IQ4_NL] = strip_iq4_nl,
+	[TENSOR_IQ4_XS] = strip_iq4_xs,   [TENSOR_MXFP4] = strip_mxfp4,
 };
 
 void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t end)
@@ -343,7 +366,7 @@ void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t e
 	struct strip strip;
 	strip.in = inputs_of(product);
 	strip.octet.stride = weight_row_bytes(product->type, product->n_in);
-	strip.n_blocks = product->n_in / (is_k(product->type) ? 256 : 32);
+	strip.n_blocks = product->n_in / traits[product->type].columns;
 	for (uint32_t o = first; o < end; o += STRIP * AVX2_LANES) {
 		const uint32_t panels = (end - o) / AVX2_LANES;
 		strip.octet.bytes = product->weights + o * strip.octet.stride;

@@ -41,29 +41,20 @@ static void expect_hash(const struct kernels *kernels, const char *what, const f
 			 kernels->name, what, got, NUMERICS_VERSION, expected);
 }
 
-static uint32_t product_hash(uint32_t type)
-{
-	switch (type) {
-	case TENSOR_F32:
-		return 0x38947e13u;
-	case TENSOR_F16:
-		return 0x509c4722u;
-	case TENSOR_BF16:
-		return 0x36f104dcu;
-	case TENSOR_Q4_0:
-		return 0xb8fabff8u;
-	case TENSOR_Q5_0:
-		return 0x24073ba0u;
-	case TENSOR_Q8_0:
-		return 0x7277f535u;
-	case TENSOR_Q4_K:
-		return 0xe73b0632u;
-	case TENSOR_Q5_K:
-		return 0xb4ba5c4eu;
-	default:
-		return 0x5d708cc3u; /* Q6_K */
-	}
-}
+static const uint32_t product_hashes[TENSOR_TYPES_END] = {
+	[TENSOR_F32] = 0x38947e13u,     [TENSOR_F16] = 0x509c4722u,
+	[TENSOR_BF16] = 0x36f104dcu,    [TENSOR_Q4_0] = 0xb8fabff8u,
+	[TENSOR_Q4_1] = 0x6b7ca9a6u,    [TENSOR_Q5_0] = 0x24073ba0u,
+	[TENSOR_Q5_1] = 0xb391f3e1u,    [TENSOR_Q8_0] = 0x7277f535u,
+	[TENSOR_Q2_K] = 0x036e92f0u,    [TENSOR_Q3_K] = 0xbb93f079u,
+	[TENSOR_Q4_K] = 0xe73b0632u,    [TENSOR_Q5_K] = 0xb4ba5c4eu,
+	[TENSOR_Q6_K] = 0x5d708cc3u,    [TENSOR_IQ4_NL] = 0x3a745faeu,
+	[TENSOR_IQ4_XS] = 0xbef832f6u,  [TENSOR_IQ3_S] = 0xbde784ebu,
+	[TENSOR_IQ3_XXS] = 0x3c5814d9u, [TENSOR_IQ2_XXS] = 0xe219ecb7u,
+	[TENSOR_IQ2_XS] = 0x5fb32924u,  [TENSOR_IQ2_S] = 0x6bc9eeedu,
+	[TENSOR_IQ1_S] = 0xa7d07b79u,   [TENSOR_IQ1_M] = 0x51f68b92u,
+	[TENSOR_MXFP4] = 0x1f748d92u,
+};
 
 static void check_product(const struct kernels *kernels, uint32_t type)
 {
@@ -80,7 +71,7 @@ static void check_product(const struct kernels *kernels, uint32_t type)
 	}
 	const struct matmul product = { type, COLUMNS, OUTPUTS, ROWS, weights, rows, out, OUTPUTS };
 	kernels->matmul(&product, 0, OUTPUTS);
-	expect_hash(kernels, tensor_type_name(type), out, ROWS * OUTPUTS, product_hash(type));
+	expect_hash(kernels, tensor_type_name(type), out, ROWS * OUTPUTS, product_hashes[type]);
 	free(weights);
 	free(rows);
 }

@@ -8,8 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const uint32_t sample_types[] = { TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q5_0,
-				  TENSOR_Q8_0, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K };
+const uint32_t sample_types[] = { TENSOR_F32,     TENSOR_F16,     TENSOR_BF16,   TENSOR_Q4_0,
+				  TENSOR_Q4_1,    TENSOR_Q5_0,    TENSOR_Q5_1,   TENSOR_Q8_0,
+				  TENSOR_Q2_K,    TENSOR_Q3_K,    TENSOR_Q4_K,   TENSOR_Q5_K,
+				  TENSOR_Q6_K,    TENSOR_IQ4_NL,  TENSOR_IQ4_XS, TENSOR_IQ3_S,
+				  TENSOR_IQ3_XXS, TENSOR_IQ2_XXS, TENSOR_IQ2_XS, TENSOR_IQ2_S,
+				  TENSOR_IQ1_S,   TENSOR_IQ1_M,   TENSOR_MXFP4 };
 const size_t sample_type_count = sizeof(sample_types) / sizeof(sample_types[0]);
 
 uint64_t sample_random(uint64_t *state)
@@ -31,24 +35,41 @@ void sample_floats(uint64_t *state, float *out, size_t n, float low, float high)
 		out[i] = sample_uniform(state, low, high);
 }
 
-/* Where the halves of a block's scale and minimum lie. */
-struct scale_place {
-	uint32_t block;
-	int scale, min; /* -1: none */
+/* Where the half floats of a block's scale and minimum lie; -1: there is none. */
+static const struct scale_place {
+	int scale, min;
+} places[] = {
+	[TENSOR_Q4_0] = { 0, -1 },   [TENSOR_Q4_1] = { 0, 2 },     [TENSOR_Q5_0] = { 0, -1 },
+	[TENSOR_Q5_1] = { 0, 2 },    [TENSOR_Q8_0] = { 0, -1 },    [TENSOR_Q2_K] = { 80, 82 },
+	[TENSOR_Q3_K] = { 108, -1 }, [TENSOR_Q4_K] = { 0, 2 },     [TENSOR_Q5_K] = { 0, 2 },
+	[TENSOR_Q6_K] = { 208, -1 }, [TENSOR_IQ4_NL] = { 0, -1 },  [TENSOR_IQ4_XS] = { 0, -1 },
+	[TENSOR_IQ3_S] = { 0, -1 },  [TENSOR_IQ3_XXS] = { 0, -1 }, [TENSOR_IQ2_XXS] = { 0, -1 },
+	[TENSOR_IQ2_XS] = { 0, -1 }, [TENSOR_IQ2_S] = { 0, -1 },   [TENSOR_IQ1_S] = { 0, -1 },
+	[TENSOR_IQ1_M] = { -1, -1 }, [TENSOR_MXFP4] = { -1, -1 },
 };
 
-static struct scale_place place_of(uint32_t type)
+/* IQ1_M: its half float lies in the top nibbles of four words. */
+static void spread_half(uint8_t *block, uint16_t half)
 {
-	switch (type) {
-	case TENSOR_Q4_0:
-	case TENSOR_Q5_0:
-	case TENSOR_Q8_0:
-		return (struct scale_place){ 32, 0, -1 };
-	case TENSOR_Q6_K:
-		return (struct scale_place){ 256, 208, -1 };
-	default:
-		return (struct scale_place){ 256, 0, 2 };
+	for (int i = 0; i < 4; i++) {
+		uint8_t *at = block + 49 + 2 * i;
+		*at = (uint8_t)((*at & 15) | (half >> (4 * i) & 15) << 4);
 	}
+}
+
+static void set_scales(uint64_t *state, uint32_t type, bool extreme, uint8_t *block)
+{
+	const struct scale_place place = places[type];
+	const uint16_t scale = extreme ? 0x7bff : f32_to_f16(sample_uniform(state, -0.02f, 0.02f));
+	if (type == TENSOR_MXFP4) /* a power of two: eight bits of exponent */
+		block[0] = extreme ? 143 : (uint8_t)(119 + sample_random(state) % 4);
+	if (type == TENSOR_IQ1_M)
+		spread_half(block, scale);
+	if (place.scale >= 0)
+		store_u16le(block + place.scale, scale);
+	if (place.min >= 0)
+		store_u16le(block + place.min,
+			    extreme ? 0x7bff : f32_to_f16(sample_uniform(state, 0.0f, 0.02f)));
 }
 
 static void sample_plain_floats(uint64_t *state, uint32_t type, enum sample_kind kind, uint8_t *out,
@@ -78,17 +99,9 @@ void sample_weights(uint64_t *state, uint32_t type, enum sample_kind kind, uint8
 		sample_plain_floats(state, type, kind, out, n);
 		return;
 	}
-	const struct scale_place place = place_of(type);
-	const size_t block_bytes = weight_row_bytes(type, place.block);
-	for (uint8_t *block = out; block < out + bytes; block += block_bytes) {
-		const bool extreme = kind == SAMPLE_EXTREME;
-		store_u16le(block + place.scale,
-			    extreme ? 0x7bff : f32_to_f16(sample_uniform(state, -0.02f, 0.02f)));
-		if (place.min >= 0)
-			store_u16le(block + place.min,
-				    extreme ? 0x7bff
-					    : f32_to_f16(sample_uniform(state, 0.0f, 0.02f)));
-	}
+	const size_t block_bytes = tensor_type_block_bytes(type);
+	for (uint8_t *block = out; block < out + bytes; block += block_bytes)
+		set_scales(state, type, kind == SAMPLE_EXTREME, block);
 }
 
 void *sample_alloc(size_t bytes)

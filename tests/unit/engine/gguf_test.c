@@ -338,9 +338,13 @@ static void knows_types(void **state)
 	assert_int_equal(tensor_type_block(TENSOR_Q6_K), 256);
 	assert_int_equal(tensor_type_block_bytes(TENSOR_Q6_K), 210);
 	assert_int_equal(tensor_type_block(97), 0);
-	static const uint32_t supported[] = { TENSOR_F32,  TENSOR_F16,  TENSOR_BF16,
-					      TENSOR_Q4_0, TENSOR_Q5_0, TENSOR_Q8_0,
-					      TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K };
+	static const uint32_t supported[] = {
+		TENSOR_F32,    TENSOR_F16,     TENSOR_BF16,  TENSOR_Q4_0,    TENSOR_Q4_1,
+		TENSOR_Q5_0,   TENSOR_Q5_1,    TENSOR_Q8_0,  TENSOR_Q2_K,    TENSOR_Q3_K,
+		TENSOR_Q4_K,   TENSOR_Q5_K,    TENSOR_Q6_K,  TENSOR_IQ2_XXS, TENSOR_IQ2_XS,
+		TENSOR_IQ2_S,  TENSOR_IQ3_XXS, TENSOR_IQ3_S, TENSOR_IQ1_S,   TENSOR_IQ1_M,
+		TENSOR_IQ4_NL, TENSOR_IQ4_XS,  TENSOR_MXFP4
+	};
 	uint32_t count = 0;
 	for (uint32_t type = 0; type < 200; type++)
 		count += tensor_type_supported(type);

@@ -1,0 +1,267 @@
+/* unpack_256_avx2.h: formats with blocks of 256 weights: first what their groups share, then 64
+ * columns at a time. */
+#ifndef COMPUTE_CPU_UNPACK_256_AVX2_H
+#define COMPUTE_CPU_UNPACK_256_AVX2_H
+
+#include "compute/cpu/formats_decode.h"
+#include "compute/cpu/traits_avx2.h"
+
+/* ---- what groups share ---- */
+
+/* Q4_K, Q5_K: d, dmin and twelve bytes of scales. */
+FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
+{
+	const __m256i six = _mm256_set1_epi8(63), four = _mm256_set1_epi8(15);
+	const __m256i top = _mm256_set1_epi8(0x30);
+	__m256i v[4];
+	turn_16(octet, 0, v);
+	const __m256 d = low_halves(v[0]), dmin = low_halves(_mm256_srli_epi32(v[0], 16));
+	const __m256i scale[2] = {
+		_mm256_and_si256(v[1], six),
+		_mm256_or_si256(_mm256_and_si256(v[3], four),
+				_mm256_and_si256(_mm256_srli_epi16(v[1], 2), top)),
+	};
+	const __m256i min[2] = {
+		_mm256_and_si256(v[2], six),
+		_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
+				_mm256_and_si256(_mm256_srli_epi16(v[2], 2), top)),
+	};
+	UNROLL
+	for (int j = 0; j < 8; j++) {
+		head->scale[j] = _mm256_mul_ps(d, byte_float(scale[j / 4], j % 4));
+		head->min[j] = _mm256_mul_ps(dmin, byte_float(min[j / 4], j % 4));
+	}
+}
+
+FORCE_INLINE void unpack_head_6(struct octet octet, struct k_head *head)
+{
+	const __m256 d = load_halves(octet, 208);
+	__m256i v[4];
+	turn_16(octet, 192, v);
+	UNROLL
+	for (int j = 0; j < 16; j++)
+		head->scale[j] = _mm256_mul_ps(d, signed_byte_float(v[j / 4], j % 4));
+}
+
+/* Q2_K: four bits of scale, four of minimum. */
+FORCE_INLINE void unpack_head_2(struct octet octet, struct k_head *head)
+{
+	const __m256i both = load_words(octet, 80);
+	const __m256 d = low_halves(both), dmin = low_halves(_mm256_srli_epi32(both, 16));
+	__m256i v[4];
+	turn_16(octet, 0, v);
+	UNROLL
+	for (int j = 0; j < 16; j++) {
+		const __m256i scale = nibbles_low(v[j / 4]), min = nibbles_high(v[j / 4]);
+		head->scale[j] = _mm256_mul_ps(d, byte_float(scale, j % 4));
+		head->min[j] = _mm256_mul_ps(dmin, byte_float(min, j % 4));
+	}
+}
+
+/* Bits 2q and 2q + 1 of each byte, moved to bits 4 and 5. */
+FORCE_INLINE __m256i top_bits(__m256i v, int q)
+{
+	const __m256i moved =
+		q < 2 ? _mm256_slli_epi16(v, 4 - 2 * q) : _mm256_srli_epi16(v, 2 * q - 4);
+	return _mm256_and_si256(moved, _mm256_set1_epi8(0x30));
+}
+
+/* Bytes 2 and 3 of one vector's lanes, then 0 and 1 of the next one's. */
+FORCE_INLINE __m256i join_halves(__m256i first, __m256i next)
+{
+	return _mm256_or_si256(_mm256_srli_epi32(first, 16), _mm256_slli_epi32(next, 16));
+}
+
+/* Q3_K: see decode_q3_k. The last sixteen bytes of the block are read, two more than needed. */
+FORCE_INLINE void unpack_head_3(struct octet octet, struct k_head *head)
+{
+	__m256i v[4];
+	turn_16(octet, 94, v);
+	const __m256 d = low_halves(_mm256_srli_epi32(v[3], 16));
+	const __m256i low[2] = { join_halves(v[0], v[1]), join_halves(v[1], v[2]) };
+	const __m256i high = join_halves(v[2], v[3]);
+	UNROLL
+	for (int k = 0; k < 4; k++) {
+		const __m256i four = k < 2 ? nibbles_low(low[k]) : nibbles_high(low[k - 2]);
+		const __m256i scale = _mm256_sub_epi8(_mm256_or_si256(four, top_bits(high, k)),
+						      _mm256_set1_epi8(32));
+		UNROLL
+		for (int i = 0; i < 4; i++)
+			head->scale[4 * k + i] = _mm256_mul_ps(d, signed_byte_float(scale, i));
+	}
+}
+
+/* IQ4_XS: two bits of each scale after d, four in the next bytes. */
+FORCE_INLINE void unpack_head_iq4(struct octet octet, struct k_head *head)
+{
+	const __m256i first = load_words(octet, 0), low = load_words(octet, 4);
+	const __m256 d = low_halves(first);
+	UNROLL
+	for (int j = 0; j < 8; j++) {
+		const __m256i four =
+			_mm256_and_si256(_mm256_srli_epi32(low, 4 * j), _mm256_set1_epi32(15));
+		const __m256i two = _mm256_and_si256(_mm256_srli_epi32(first, 12 + 2 * j),
+						     _mm256_set1_epi32(0x30));
+		const __m256i scale =
+			_mm256_sub_epi32(_mm256_or_si256(four, two), _mm256_set1_epi32(32));
+		head->scale[j] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+	}
+}
+
+/* Any format: block by block as formats.h has it. */
+FORCE_INLINE void unpack_head_any(uint32_t type, struct octet octet, struct k_head *head)
+{
+	const struct format *format = format_of(type);
+	float scale[16][8] __attribute__((aligned(32)));
+	for (int r = 0; r < 8; r++) {
+		format->decode(octet.bytes + (size_t)r * octet.stride, &head->blocks[r]);
+		for (int j = 0; j < 256 / group_width(type); j++)
+			scale[j][r] = head->blocks[r].d * (float)head->blocks[r].scale[j];
+	}
+	for (int j = 0; j < 256 / group_width(type); j++)
+		head->scale[j] = _mm256_load_ps(scale[j]);
+}
+
+FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *head)
+{
+	switch (type) {
+	case TENSOR_Q2_K:
+		unpack_head_2(octet, head);
+		break;
+	case TENSOR_Q3_K:
+		unpack_head_3(octet, head);
+		turn_32(octet, 0, head->high);
+		break;
+	case TENSOR_Q4_K:
+		unpack_head_45(octet, head);
+		break;
+	case TENSOR_Q5_K:
+		unpack_head_45(octet, head);
+		turn_32(octet, 16, head->high);
+		break;
+	case TENSOR_Q6_K:
+		unpack_head_6(octet, head);
+		break;
+	case TENSOR_IQ4_XS:
+		unpack_head_iq4(octet, head);
+		break;
+	default:
+		unpack_head_any(type, octet, head);
+	}
+}
+
+/* ---- columns ---- */
+
+/* Bit `bit` of each byte, moved to bit 4. */
+FORCE_INLINE __m256i fifth_bit(__m256i v, int bit)
+{
+	const __m256i moved =
+		bit < 4 ? _mm256_slli_epi16(v, 4 - bit) : _mm256_srli_epi16(v, bit - 4);
+	return _mm256_and_si256(moved, _mm256_set1_epi8(16));
+}
+
+/* Columns 64 * part to 64 * part + 63 of Q4_K or Q5_K: w[c] has columns 4c of them on. */
+FORCE_INLINE void unpack_64_45(uint32_t type, struct octet octet, const struct k_head *head,
+			       int part, __m256i w[16])
+{
+	__m256i packed[8];
+	turn_32(octet, (type == TENSOR_Q5_K ? 48 : 16) + 32 * (size_t)part, packed);
+	UNROLL
+	for (int c = 0; c < 8; c++) {
+		w[c] = nibbles_low(packed[c]);
+		w[c + 8] = nibbles_high(packed[c]);
+		if (type != TENSOR_Q5_K)
+			continue;
+		w[c] = _mm256_or_si256(w[c], fifth_bit(head->high[c], 2 * part));
+		w[c + 8] = _mm256_or_si256(w[c + 8], fifth_bit(head->high[c], 2 * part + 1));
+	}
+}
+
+/* Columns 128 * half + 16 * piece (of 2) + 32 * q + 4c of Q6_K in w[4q + c]. */
+FORCE_INLINE void unpack_64_6(struct octet octet, int half, int piece, __m256i w[16])
+{
+	__m256i a[4], b[4], high[4];
+	turn_16(octet, 64 * (size_t)half + 16 * (size_t)piece, a);
+	turn_16(octet, 64 * (size_t)half + 16 * (size_t)piece + 32, b);
+	turn_16(octet, 128 + 32 * (size_t)half + 16 * (size_t)piece, high);
+	UNROLL
+	for (int c = 0; c < 4; c++) {
+		w[c] = _mm256_or_si256(nibbles_low(a[c]), top_bits(high[c], 0));
+		w[4 + c] = _mm256_or_si256(nibbles_low(b[c]), top_bits(high[c], 1));
+		w[8 + c] = _mm256_or_si256(nibbles_high(a[c]), top_bits(high[c], 2));
+		w[12 + c] = _mm256_or_si256(nibbles_high(b[c]), top_bits(high[c], 3));
+	}
+}
+
+/* Q2_K and Q3_K, in the order of unpack_64_6. */
+FORCE_INLINE void unpack_64_23(uint32_t type, struct octet octet, const struct k_head *head,
+			       int half, int piece, __m256i w[16])
+{
+	__m256i packed[4];
+	turn_16(octet, (type == TENSOR_Q2_K ? 16 : 32) + 32 * (size_t)half + 16 * (size_t)piece,
+		packed);
+	UNROLL
+	for (int i = 0; i < 16; i++) {
+		const int q = i / 4, bit = 4 * half + q;
+		const __m256i v = _mm256_srli_epi16(packed[i % 4], 2 * q);
+		w[i] = _mm256_and_si256(v, _mm256_set1_epi8(3));
+		if (type == TENSOR_Q2_K)
+			continue;
+		const __m256i high = head->high[4 * piece + i % 4];
+		const __m256i moved = bit < 2 ? _mm256_slli_epi16(high, 2 - bit)
+					      : _mm256_srli_epi16(high, bit - 2);
+		w[i] = _mm256_or_si256(w[i], _mm256_and_si256(moved, _mm256_set1_epi8(4)));
+	}
+}
+
+FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
+{
+	__m256i packed[8];
+	turn_32(octet, 8 + 32 * (size_t)part, packed);
+	UNROLL
+	for (int i = 0; i < 16; i++) {
+		const __m256i v = packed[i / 8 * 4 + i % 4];
+		w[i] = look_up(decode_iq4_values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
+	}
+}
+
+FORCE_INLINE void unpack_64_any(const struct k_head *head, int part, __m256i w[16])
+{
+	const struct octet octet = { (const uint8_t *)head->blocks[0].q, sizeof(head->blocks[0]) };
+	turn_32(octet, 64 * (size_t)part, w);
+	turn_32(octet, 64 * (size_t)part + 32, w + 8);
+}
+
+/* The columns of the `part`th set of 64: see group_column. */
+FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
+			    __m256i w[16])
+{
+	switch (type) {
+	case TENSOR_Q2_K:
+	case TENSOR_Q3_K:
+		unpack_64_23(type, octet, head, part / 2, part % 2, w);
+		break;
+	case TENSOR_Q4_K:
+	case TENSOR_Q5_K:
+		unpack_64_45(type, octet, head, part, w);
+		break;
+	case TENSOR_Q6_K:
+		unpack_64_6(octet, part / 2, part % 2, w);
+		break;
+	case TENSOR_IQ4_XS:
+		unpack_64_iq4(octet, part, w);
+		break;
+	default:
+		unpack_64_any(head, part, w);
+	}
+}
+
+/* First column of the `part`th set of 64 and of its group `g`. */
+FORCE_INLINE int group_column(uint32_t type, int part, int g)
+{
+	if (type == TENSOR_Q2_K || type == TENSOR_Q3_K || type == TENSOR_Q6_K)
+		return 128 * (part / 2) + 16 * (part % 2) + 32 * g;
+	return 64 * part + group_width(type) * g;
+}
+
+#endif
