@@ -100,6 +100,111 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inpu
 	}
 }
 
+/* Q2_K, Q3_K: columns of half a block in their order, two groups from each bit pair of the bytes.
+ */
+FORCE_INLINE void half_low(uint32_t type, struct octet octet, const struct k_head *head, int half,
+			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
+{
+	__m256i packed[8];
+	turn_32(octet, low_offset(type) + 32 * (size_t)half, packed);
+	UNROLL
+	for (int g = 0; g < 8; g++) {
+		const int group = 8 * half + g, piece = g % 2;
+		__m256i w[4];
+		unpack_low(type, packed + 4 * piece, head->high + 4 * piece, group / 2, w);
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[r] = step(
+				type,
+				group_products(type, w,
+					       input_row(in, r) + 256 * (size_t)block + 16 * group),
+				head->scale[group], head->min[group], in, r,
+				16 * block + (uint32_t)group, sums[r]);
+	}
+}
+
+FORCE_INLINE void block_low(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			    uint32_t block, __m256 *sums)
+{
+	struct k_head head;
+	unpack_head(type, octet, &head);
+	half_low(type, octet, &head, 0, in, rows, block, sums);
+	half_low(type, octet, &head, 1, in, rows, block, sums);
+}
+
+/* Products of `n` vectors of weights without signs: the activations take them. Those from vector
+ * `first` of a group of 32 columns on. */
+FORCE_INLINE __m256i turned_products(uint32_t type, const __m256i *w, __m256i signs, int first,
+				     int n, const uint8_t *x)
+{
+	/* what 16 bits hold: 2 * 127 * 15 * 8, 2 * 127 * 31 * 4, 2 * 127 * 43 * 2 */
+	const int together = type == TENSOR_IQ3_S ? 8 : type == TENSOR_IQ3_XXS ? 4 : 2;
+	__m256i sum = _mm256_setzero_si256();
+	UNROLL
+	for (int c = first; c < first + n; c += together) {
+		__m256i narrow = _mm256_setzero_si256();
+		UNROLL
+		for (int k = c; k < c + together; k++) {
+			const __m256i mask = negative(signs, k);
+			const __m256i y =
+				_mm256_sub_epi8(_mm256_xor_si256(repeat_32(x + 4 * k), mask), mask);
+			narrow = _mm256_add_epi16(narrow, _mm256_maddubs_epi16(w[k], y));
+		}
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)));
+	}
+	return sum;
+}
+
+/* Columns 32g to 32g + 31 of a block that was looked up in a grid. */
+FORCE_INLINE __m256 group_iq(uint32_t type, const __m256i w[8], const struct k_head *head, int g,
+			     const struct inputs *in, int row, uint32_t block, __m256 sum)
+{
+	const int vectors = group_width(type) / 4, groups = 8 / vectors;
+	const uint8_t *x = input_row(in, row) + 256 * (size_t)block + 32 * g;
+	UNROLL
+	for (int k = 0; k < groups; k++) {
+		const int group = groups * g + k;
+		const uint32_t place = (uint32_t)(8 * groups) * block + (uint32_t)group;
+		const __m256 scale = head->scale[group];
+		if (is_iq1(type))
+			sum = step(type, group_products(type, w + vectors * k, x + 16 * k), scale,
+				   scale, in, row, place, sum);
+		else
+			sum = step_signed(
+				type,
+				turned_products(type, w, head->high[g], vectors * k, vectors, x),
+				scale, scale, in, row, place, sum);
+	}
+	return sum;
+}
+
+FORCE_INLINE void block_iq(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			   uint32_t block, __m256 *sums)
+{
+	struct k_head head;
+	unpack_head(type, octet, &head);
+	for (int g = 0; g < 8; g++) {
+		__m256i w[8];
+		unpack_unsigned(type, octet, &head, g, w);
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[r] = group_iq(type, w, &head, g, in, r, block, sums[r]);
+	}
+}
+
+FORCE_INLINE void block_any(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			    uint32_t block, __m256 *sums)
+{
+	if (is_iq(type))
+		block_iq(type, octet, in, rows, block, sums);
+	else if (type == TENSOR_Q2_K || type == TENSOR_Q3_K)
+		block_low(type, octet, in, rows, block, sums);
+	else if (is_256(type))
+		block_256(type, octet, in, rows, block, sums);
+	else
+		block_32(type, octet, in, rows, block, sums);
+}
+
 /* ---- rows of blocks ---- */
 
 /* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far
@@ -134,10 +239,7 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t 
 			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
 						  octet.stride };
 			fetch_ahead(ahead, b, block_bytes(type));
-			if (is_256(type))
-				block_256(type, at, in, rows, b, sums);
-			else
-				block_32(type, at, in, rows, b, sums);
+			block_any(type, at, in, rows, b, sums);
 		}
 		for (int r = 0; r < rows; r++)
 			tree_add(&levels[0][r], ROWS_MAX, s, sums[r]);

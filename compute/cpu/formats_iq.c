@@ -4,22 +4,16 @@
 #include "compute/cpu/formats_decode.h"
 #include "compute/cpu/grids.h"
 
-static const int8_t iq1_values[4] = { -1, 0, 1 };
-static const int8_t iq2_values[4] = { 8, 25, 43 };
-/* Halves of the values: all are even, and small integers are quick to multiply. */
-static const int8_t iq3_xxs_values[8] = { 2, 6, 10, 14, 18, 22, 26, 31 };
-static const int8_t iq3_s_values[8] = { 1, 3, 5, 7, 9, 11, 13, 15 };
-
-static void put_8(int8_t *q, unsigned entry, const int8_t values[4])
+static void put_8(int8_t *q, uint64_t entry)
 {
 	for (int i = 0; i < 8; i++)
-		q[i] = values[entry >> (2 * i) & 3];
+		q[i] = (int8_t)(entry >> (8 * i));
 }
 
-static void put_4(int8_t *q, unsigned entry, const int8_t values[8])
+static void put_4(int8_t *q, uint32_t entry)
 {
 	for (int i = 0; i < 4; i++)
-		q[i] = values[entry >> (4 * i) & 7];
+		q[i] = (int8_t)(entry >> (8 * i));
 }
 
 /* Bit i set: q[i] is negative. */
@@ -57,7 +51,7 @@ void decode_iq2_xxs(const uint8_t *bytes, struct block *block)
 		block->scale[j] = odd((int)(signs >> 28));
 		for (int i = 0; i < 4; i++) {
 			int8_t *q = block->q + 32 * j + 8 * i;
-			put_8(q, grid_iq2_xxs[grid[i]], iq2_values);
+			put_8(q, grid_iq2_xxs[grid[i]]);
 			sign_8(q, even_signs(signs >> (7 * i)));
 		}
 	}
@@ -71,7 +65,7 @@ void decode_iq2_xs(const uint8_t *bytes, struct block *block)
 		block->scale[j] = odd(nibble(bytes + 66, j));
 	for (int i = 0; i < 32; i++) {
 		const unsigned word = load_u16le(bytes + 2 + 2 * i);
-		put_8(block->q + 8 * i, grid_iq2_xs[word & 511], iq2_values);
+		put_8(block->q + 8 * i, grid_iq2_xs[word & 511]);
 		sign_8(block->q + 8 * i, even_signs(word >> 9));
 	}
 }
@@ -84,7 +78,7 @@ void decode_iq2_s(const uint8_t *bytes, struct block *block)
 		block->scale[j] = odd(nibble(bytes + 74, j));
 	for (int i = 0; i < 32; i++) {
 		const unsigned top = high[i / 4] >> (2 * (i % 4)) & 3;
-		put_8(block->q + 8 * i, grid_iq2_s[low[i] | top << 8], iq2_values);
+		put_8(block->q + 8 * i, grid_iq2_s[low[i] | top << 8]);
 		sign_8(block->q + 8 * i, signs[i]);
 	}
 }
@@ -93,7 +87,7 @@ void decode_iq3_xxs(const uint8_t *bytes, struct block *block)
 {
 	block->d = load_f16(bytes) * 0.5f;
 	for (int i = 0; i < 64; i++)
-		put_4(block->q + 4 * i, grid_iq3_xxs[bytes[2 + i]], iq3_xxs_values);
+		put_4(block->q + 4 * i, grid_iq3_xxs[bytes[2 + i]]);
 	for (int j = 0; j < 8; j++) {
 		const uint32_t signs = load_u32le(bytes + 66 + 4 * j);
 		block->scale[j] = odd((int)(signs >> 28));
@@ -110,18 +104,18 @@ void decode_iq3_s(const uint8_t *bytes, struct block *block)
 		block->scale[j] = odd(nibble(bytes + 106, j));
 	for (int i = 0; i < 64; i++) {
 		const unsigned top = high[i / 8] >> (i % 8) & 1;
-		put_4(block->q + 4 * i, grid_iq3_s[low[i] | top << 8], iq3_s_values);
+		put_4(block->q + 4 * i, grid_iq3_s[low[i] | top << 8]);
 	}
 	for (int i = 0; i < 32; i++)
 		sign_8(block->q + 8 * i, signs[i]);
 }
 
-/* Eight weights of -1, 0, 1, each an eighth more, or an eighth less: here in eighths. */
+/* Eight weights in eighths, each one more or one less than the grid has. */
 static void put_eighths(int8_t *q, unsigned entry, bool less)
 {
-	put_8(q, grid_iq1[entry], iq1_values);
+	put_8(q, grid_iq1[entry]);
 	for (int i = 0; i < 8; i++)
-		q[i] = (int8_t)(8 * q[i] + (less ? -1 : 1));
+		q[i] = (int8_t)(q[i] + (less ? -1 : 1));
 }
 
 /* For 32 weights: four bytes of grid; a word of their four times three top bits, the scale, and

@@ -65,22 +65,29 @@ FORCE_INLINE __m256 input_weighted(const struct inputs *in, bool narrow, int row
 
 /* ---- the step ---- */
 
-/* Group `group` of a row, counted from the row's beginning, joins the sum. `products` are those of
- * unsigned weights. */
-FORCE_INLINE __m256 step(uint32_t type, __m256i products, __m256 scale, __m256 min,
-			 const struct inputs *in, int row, uint32_t group, __m256 sum)
+/* Group `group` of a row, counted from the row's beginning, joins the sum. */
+FORCE_INLINE __m256 step_signed(uint32_t type, __m256i products, __m256 scale, __m256 min,
+				const struct inputs *in, int row, uint32_t group, __m256 sum)
 {
 	const bool narrow = group_width(type) == 16;
 	const uint32_t block = narrow ? group / 2 : group;
-	if (weight_shift(type)) {
-		const __m256i plain = input_int(in, narrow ? in->narrow : in->sums, row, group);
-		products = _mm256_sub_epi32(products, _mm256_slli_epi32(plain, weight_shift(type)));
-	}
 	const __m256 factor = _mm256_mul_ps(scale, input_float(in, in->scales, row, block));
 	sum = _mm256_fmadd_ps(factor, _mm256_cvtepi32_ps(products), sum);
 	if (has_minima(type))
 		sum = _mm256_fnmadd_ps(min, input_weighted(in, narrow, row, group), sum);
 	return sum;
+}
+
+/* The same, with products of unsigned weights. */
+FORCE_INLINE __m256 step(uint32_t type, __m256i products, __m256 scale, __m256 min,
+			 const struct inputs *in, int row, uint32_t group, __m256 sum)
+{
+	if (weight_shift(type)) {
+		const size_t sums = group_width(type) == 16 ? in->narrow : in->sums;
+		const __m256i plain = input_int(in, sums, row, group);
+		products = _mm256_sub_epi32(products, _mm256_slli_epi32(plain, weight_shift(type)));
+	}
+	return step_signed(type, products, scale, min, in, row, group, sum);
 }
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "compute/cpu/formats_decode.h"
 #include "compute/cpu/traits_avx2.h"
+#include "compute/cpu/unpack_iq_avx2.h"
 
 /* ---- what groups share ---- */
 
@@ -108,20 +109,6 @@ FORCE_INLINE void unpack_head_iq4(struct octet octet, struct k_head *head)
 	}
 }
 
-/* Any format: block by block as formats.h has it. */
-FORCE_INLINE void unpack_head_any(uint32_t type, struct octet octet, struct k_head *head)
-{
-	const struct format *format = format_of(type);
-	float scale[16][8] __attribute__((aligned(32)));
-	for (int r = 0; r < 8; r++) {
-		format->decode(octet.bytes + (size_t)r * octet.stride, &head->blocks[r]);
-		for (int j = 0; j < 256 / group_width(type); j++)
-			scale[j][r] = head->blocks[r].d * (float)head->blocks[r].scale[j];
-	}
-	for (int j = 0; j < 256 / group_width(type); j++)
-		head->scale[j] = _mm256_load_ps(scale[j]);
-}
-
 FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *head)
 {
 	switch (type) {
@@ -146,7 +133,7 @@ FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *
 		unpack_head_iq4(octet, head);
 		break;
 	default:
-		unpack_head_any(type, octet, head);
+		unpack_head_iq(type, octet, head);
 	}
 }
 
@@ -193,25 +180,37 @@ FORCE_INLINE void unpack_64_6(struct octet octet, int half, int piece, __m256i w
 	}
 }
 
+/* Q2_K, Q3_K: four vectors of columns 32j + l of the block, from those of its bytes l: `packed` of
+ * the half of the block, `high` of the whole. */
+FORCE_INLINE void unpack_low(uint32_t type, const __m256i *packed, const __m256i *high, int j,
+			     __m256i w[4])
+{
+	UNROLL
+	for (int c = 0; c < 4; c++) {
+		const __m256i v = _mm256_srli_epi16(packed[c], 2 * (j % 4));
+		w[c] = _mm256_and_si256(v, _mm256_set1_epi8(3));
+		if (type == TENSOR_Q2_K)
+			continue;
+		const __m256i moved = j < 2 ? _mm256_slli_epi16(high[c], 2 - j)
+					    : _mm256_srli_epi16(high[c], j - 2);
+		w[c] = _mm256_or_si256(w[c], _mm256_and_si256(moved, _mm256_set1_epi8(4)));
+	}
+}
+
+FORCE_INLINE size_t low_offset(uint32_t type)
+{
+	return type == TENSOR_Q2_K ? 16 : 32;
+}
+
 /* Q2_K and Q3_K, in the order of unpack_64_6. */
 FORCE_INLINE void unpack_64_23(uint32_t type, struct octet octet, const struct k_head *head,
 			       int half, int piece, __m256i w[16])
 {
 	__m256i packed[4];
-	turn_16(octet, (type == TENSOR_Q2_K ? 16 : 32) + 32 * (size_t)half + 16 * (size_t)piece,
-		packed);
+	turn_16(octet, low_offset(type) + 32 * (size_t)half + 16 * (size_t)piece, packed);
 	UNROLL
-	for (int i = 0; i < 16; i++) {
-		const int q = i / 4, bit = 4 * half + q;
-		const __m256i v = _mm256_srli_epi16(packed[i % 4], 2 * q);
-		w[i] = _mm256_and_si256(v, _mm256_set1_epi8(3));
-		if (type == TENSOR_Q2_K)
-			continue;
-		const __m256i high = head->high[4 * piece + i % 4];
-		const __m256i moved = bit < 2 ? _mm256_slli_epi16(high, 2 - bit)
-					      : _mm256_srli_epi16(high, bit - 2);
-		w[i] = _mm256_or_si256(w[i], _mm256_and_si256(moved, _mm256_set1_epi8(4)));
-	}
+	for (int q = 0; q < 4; q++)
+		unpack_low(type, packed, head->high + 4 * piece, 4 * half + q, w + 4 * q);
 }
 
 FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
@@ -223,13 +222,6 @@ FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
 		const __m256i v = packed[i / 8 * 4 + i % 4];
 		w[i] = look_up(decode_iq4_values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
 	}
-}
-
-FORCE_INLINE void unpack_64_any(const struct k_head *head, int part, __m256i w[16])
-{
-	const struct octet octet = { (const uint8_t *)head->blocks[0].q, sizeof(head->blocks[0]) };
-	turn_32(octet, 64 * (size_t)part, w);
-	turn_32(octet, 64 * (size_t)part + 32, w + 8);
 }
 
 /* The columns of the `part`th set of 64: see group_column. */
@@ -252,7 +244,7 @@ FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_he
 		unpack_64_iq4(octet, part, w);
 		break;
 	default:
-		unpack_64_any(head, part, w);
+		unpack_64_iq(type, octet, head, part, w);
 	}
 }
 

@@ -29,10 +29,11 @@ struct octet {
 
 /* What the columns of a 256-block share, for each group of columns: lane r has that of row r. */
 struct k_head {
-	__m256 scale[16]; /* d * scale */
-	__m256 min[16];   /* dmin * min */
-	__m256i high[8];  /* Q5_K, Q3_K: top bits; bit g of a byte belongs to columns 32g on */
-	struct block blocks[8]; /* types without unpacking of their own */
+	__m256 scale[16];  /* d * scale */
+	__m256 min[16];    /* dmin * min */
+	__m256i high[8];   /* Q5_K, Q3_K: top bits; bit g of a byte belongs to columns 32g on.
+			    * IQ2, IQ3: signs of columns 32g to 32g + 31. IQ1: see there */
+	__m256i index[32]; /* grids of more than 256 entries: two indexes in each lane */
 };
 
 FORCE_INLINE __m128i load_128(const uint8_t *bytes)
@@ -41,15 +42,12 @@ FORCE_INLINE __m128i load_128(const uint8_t *bytes)
 }
 
 /* 16 bytes of each row: out[i] has bytes 4i to 4i + 3 of row r in lane r. */
-FORCE_INLINE void turn_16(struct octet octet, size_t offset, __m256i out[4])
+FORCE_INLINE void turn_rows(const __m128i rows[8], __m256i out[4])
 {
-	const uint8_t *p = octet.bytes + offset;
 	__m256i v[4];
 	UNROLL
 	for (int i = 0; i < 4; i++)
-		v[i] = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(load_128(p + i * octet.stride)),
-			load_128(p + (i + 4) * octet.stride), 1);
+		v[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(rows[i]), rows[i + 4], 1);
 	const __m256i a = _mm256_unpacklo_epi32(v[0], v[1]);
 	const __m256i b = _mm256_unpackhi_epi32(v[0], v[1]);
 	const __m256i c = _mm256_unpacklo_epi32(v[2], v[3]);
@@ -58,6 +56,16 @@ FORCE_INLINE void turn_16(struct octet octet, size_t offset, __m256i out[4])
 	out[1] = _mm256_unpackhi_epi64(a, c);
 	out[2] = _mm256_unpacklo_epi64(b, d);
 	out[3] = _mm256_unpackhi_epi64(b, d);
+}
+
+/* The same of 16 bytes at `offset`. */
+FORCE_INLINE void turn_16(struct octet octet, size_t offset, __m256i out[4])
+{
+	__m128i rows[8];
+	UNROLL
+	for (int r = 0; r < 8; r++)
+		rows[r] = load_128(octet.bytes + offset + (size_t)r * octet.stride);
+	turn_rows(rows, out);
 }
 
 FORCE_INLINE void turn_32(struct octet octet, size_t offset, __m256i out[8])
