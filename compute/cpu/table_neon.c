@@ -25,14 +25,26 @@ static void i8mm_matmul(const struct matmul *product, uint32_t first, uint32_t e
 	multiply(product, first, end, i8mm_matmul_panels);
 }
 
+/* clang-format off */
 #define TABLE(its_name, its_matmul)                                                                \
 	{                                                                                          \
-		.name = its_name, .quantize_row = neon_quantize_row,                               \
-		.dequantize_row = c_dequantize_row, .matmul = its_matmul, .rms_norm = c_rms_norm,  \
-		.rope = c_rope, .attention_rows = c_attention_rows,                                \
-		.attention_tile = c_attention_tile, .attention_join = c_attention_join,            \
-		.activate = c_activate, .add = c_add, .scale = c_scale, .to_f16 = c_to_f16,        \
+		.name = its_name,                                                                  \
+		.quantize_row = neon_quantize_row,                                                 \
+		.dequantize_row = c_dequantize_row,                                                \
+		.matmul = its_matmul,                                                              \
+		.rms_norm = c_rms_norm,                                                            \
+		.rope = c_rope,                                                                    \
+		.attention_rows = c_attention_rows,                                                \
+		.attention_tile = c_attention_tile,                                                \
+		.attention_join = c_attention_join,                                                \
+		.activate = c_activate,                                                            \
+		.add = c_add,                                                                      \
+		.add_scaled = c_add_scaled,                                                        \
+		.scale = c_scale,                                                                  \
+		.soft_cap = c_soft_cap,                                                            \
+		.to_f16 = c_to_f16,                                                                \
 	}
+/* clang-format on */
 
 const struct kernels kernels_neon = TABLE("neon", neon_matmul);
 const struct kernels kernels_i8mm = TABLE("i8mm", i8mm_matmul);
