@@ -1,8 +1,9 @@
 /* engine: tokens per second of one device on a GGUF model: a prompt in one go, then generation one
  * token at a time from an empty context (the two figures of llama-bench, pp and tg).
  *
- *   bench_engine [-t THREADS] [-k c|avx2|avx512] [-p PROMPT] [-n GENERATE] [-r ROUNDS] MODEL
+ *   bench_engine [-t THREADS] [-k VARIANT] [-p PROMPT] [-n GENERATE] [-d DEPTH] [-r ROUNDS] MODEL
  *
+ * DEPTH tokens of context come before, not counted. Loading time and memory are printed too.
  * The best and the middle round are printed: other load makes rounds slower, never faster. */
 #include "base/clock.h"
 #include "compute/compute.h"
@@ -10,12 +11,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ROUNDS_MAX 100u
+#define CHUNK      512u /* rows that DEPTH goes in */
 
 struct options {
-	uint32_t threads, prompt, generate, rounds;
+	uint32_t threads, prompt, generate, depth, rounds;
 	const char *cpu, *path;
 };
 
@@ -31,7 +34,7 @@ static bool parse(struct options *options, int argc, char **argv)
 {
 	int option;
 	*options = (struct options){ .prompt = 512, .generate = 64, .rounds = 5 };
-	while ((option = getopt(argc, argv, "t:k:p:n:r:")) != -1) {
+	while ((option = getopt(argc, argv, "t:k:p:n:d:r:")) != -1) {
 		const uint32_t number = optarg ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
 		switch (option) {
 		case 't':
@@ -45,6 +48,9 @@ static bool parse(struct options *options, int argc, char **argv)
 			break;
 		case 'n':
 			options->generate = number;
+			break;
+		case 'd':
+			options->depth = number;
 			break;
 		case 'r':
 			options->rounds = number;
@@ -74,15 +80,23 @@ static bool pass(struct bench *bench, uint32_t position, uint32_t n_rows)
 	       !drive_output(bench->slice, bench->rows, n_rows, bench->hidden, bench->logits);
 }
 
-/* Seconds for n tokens, `rows` at a time, on an empty sequence; negative when refused. */
+static bool pass_all(struct bench *bench, uint32_t first, uint32_t end, uint32_t rows)
+{
+	for (uint32_t at = first; at < end; at += rows)
+		if (!pass(bench, at, end - at < rows ? end - at : rows))
+			return false;
+	return true;
+}
+
+/* Seconds for n tokens after DEPTH others, `rows` at a time; negative when refused. */
 static double measure(struct bench *bench, uint32_t n, uint32_t rows)
 {
-	if (drive_sequence(bench->slice, WORK_OPEN, 0, 0, 0))
+	const uint32_t depth = bench->options.depth;
+	if (drive_sequence(bench->slice, WORK_OPEN, 0, 0, 0) || !pass_all(bench, 0, depth, CHUNK))
 		return -1;
 	const int64_t begin_us = clock_us();
-	for (uint32_t at = 0; at < n; at += rows)
-		if (!pass(bench, at, rows))
-			return -1;
+	if (!pass_all(bench, depth, depth + n, rows))
+		return -1;
 	const int64_t end_us = clock_us();
 	drive_sequence(bench->slice, WORK_DROP, 0, 0, 0);
 	return (double)(end_us - begin_us) / 1e6;
@@ -110,24 +124,41 @@ static bool report(struct bench *bench, const char *name, uint32_t n, uint32_t r
 	return true;
 }
 
+static void report_memory(const struct bench *bench)
+{
+	struct slice_usage usage;
+	struct rusage resident;
+	slice_usage(bench->slice, &usage);
+	if (getrusage(RUSAGE_SELF, &resident) == 0)
+		printf("resident %.0f MiB at most; weights %.0f, KV %.0f, buffers %.0f\n",
+		       (double)resident.ru_maxrss / 1024, (double)usage.weight_bytes * 0x1p-20,
+		       (double)usage.kv_bytes * 0x1p-20, (double)usage.buffer_bytes * 0x1p-20);
+}
+
 static bool run(struct bench *bench, struct backend *backend, const struct model *model,
 		struct fail *fail)
 {
 	const uint32_t n = bench->options.prompt > bench->options.generate
 				   ? bench->options.prompt
 				   : bench->options.generate;
+	const uint32_t rows = n > CHUNK ? n + 1 : CHUNK;
 	bench->shape = model_shape(model);
-	bench->rows = calloc(n + 1, sizeof(*bench->rows));
-	bench->hidden = calloc((size_t)(n + 1) * bench->shape->n_embd, sizeof(float));
+	bench->rows = calloc(rows, sizeof(*bench->rows));
+	bench->hidden = calloc((size_t)rows * bench->shape->n_embd, sizeof(float));
 	bench->logits = calloc(bench->shape->n_vocab, sizeof(float));
-	bench->slice = drive_whole(backend, model, n + 1, n + 1, fail);
+	const int64_t begin_us = clock_us();
+	bench->slice = drive_whole(backend, model, bench->options.depth + n + 1, rows, fail);
+	const double seconds = (double)(clock_us() - begin_us) / 1e6;
 	if (!bench->slice || !bench->rows || !bench->hidden || !bench->logits)
 		return false;
-	printf("%s, %s\n", bench->options.path, backend_name(backend));
+	printf("%s, %s, loaded in %.2f s\n", bench->options.path, backend_name(backend), seconds);
 	fail_set(fail, FAIL_INVALID, "the engine refused the work");
-	return measure(bench, 1, 1) > 0 && /* warm */
-	       report(bench, "pp", bench->options.prompt, bench->options.prompt) &&
-	       report(bench, "tg", bench->options.generate, 1);
+	const bool good = measure(bench, 1, 1) > 0 && /* warm */
+			  report(bench, "pp", bench->options.prompt, bench->options.prompt) &&
+			  report(bench, "tg", bench->options.generate, 1);
+	if (good)
+		report_memory(bench);
+	return good;
 }
 
 int main(int argc, char **argv)
@@ -136,8 +167,8 @@ int main(int argc, char **argv)
 	struct fail fail = { .text = "no memory" };
 	struct account account;
 	if (!parse(&bench.options, argc, argv)) {
-		fputs("usage: bench_engine [-t THREADS] [-k c|avx2|avx512] [-p PROMPT] [-n GENERATE] "
-		      "[-r ROUNDS] MODEL\n",
+		fputs("usage: bench_engine [-t THREADS] [-k VARIANT] [-p PROMPT] [-n GENERATE] "
+		      "[-d DEPTH] [-r ROUNDS] MODEL\n",
 		      stderr);
 		return 2;
 	}

