@@ -140,11 +140,16 @@ uint64_t specials_memory(const struct specials *specials)
 
 /* ---- the search ---- */
 
+/* Where control tokens may stand. */
+struct range {
+	uint32_t start, end;
+};
+
 struct search {
 	const struct specials *specials;
 	const uint8_t *text;
 	uint32_t size;
-	bool control;
+	struct buf allowed; /* struct range, in order of place */
 	struct buf *out;
 	struct queue queue; /* candidates of a cluster; what is longer goes first */
 	uint32_t base, end; /* of the cluster; with the white space around it where tokens strip */
@@ -156,15 +161,34 @@ struct candidate {
 	uint8_t strip;
 };
 
+/* How many bytes a control token at `start` may have. */
+static uint32_t control_room(const struct search *search, uint32_t start)
+{
+	size_t low = 0, high = search->allowed.size / sizeof(struct range);
+	while (low < high) {
+		struct range range;
+		const size_t middle = (low + high) / 2;
+		memcpy(&range, search->allowed.data + middle * sizeof(range), sizeof(range));
+		if (start >= range.start && start < range.end)
+			return range.end - start;
+		if (start < range.start)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return 0;
+}
+
 /* The longest token at `start` of at most `limit` bytes; its size is 0 when there is none. */
 static struct candidate longest(const struct search *search, uint32_t start, uint32_t limit)
 {
 	const struct specials *specials = search->specials;
 	struct candidate best = { .mark = { .start = start, .token = TOKEN_NONE } };
+	const uint32_t room = control_room(search, start);
 	uint32_t at = specials->first[search->text[start]];
 	for (uint32_t size = 1; at != NO_NODE && size <= limit; size++) {
 		const struct node *node = &specials->nodes[at];
-		if (node->token != TOKEN_NONE && (search->control || !node->control)) {
+		if (node->token != TOKEN_NONE && (size <= room || !node->control)) {
 			best.mark.size = size;
 			best.mark.token = node->token;
 			best.strip = node->strip;
@@ -299,16 +323,37 @@ static bool search_all(struct search *search)
 	return settle_cluster(search);
 }
 
-bool specials_find(const struct specials *specials, const uint8_t *text, uint32_t size,
-		   bool control, struct buf *out)
+static void allow(struct search *search, uint32_t start, uint32_t end)
 {
-	struct search search = {
-		.specials = specials, .text = text, .size = size, .control = control, .out = out
-	};
+	const struct range range = { start, end };
+	buf_append(&search->allowed, &range, sizeof(range));
+}
+
+static bool allow_control(struct search *search, const struct tokenize_options *options)
+{
+	uint32_t at = 0;
+	if (!options->special)
+		return true;
+	if (!options->spans)
+		allow(search, 0, search->size);
+	for (uint32_t i = 0; options->spans && i < options->n_spans; i++) {
+		if (options->spans[i].trusted)
+			allow(search, at, at + options->spans[i].size);
+		at += options->spans[i].size;
+	}
+	return !search->allowed.failed;
+}
+
+bool specials_find(const struct specials *specials, const uint8_t *text, uint32_t size,
+		   const struct tokenize_options *options, struct buf *out)
+{
+	struct search search = { .specials = specials, .text = text, .size = size, .out = out };
 	queue_init(&search.queue);
 	buf_init(&search.taken);
-	const bool ok = search_all(&search);
+	buf_init(&search.allowed);
+	const bool ok = allow_control(&search, options) && search_all(&search);
 	queue_finish(&search.queue);
 	buf_finish(&search.taken);
+	buf_finish(&search.allowed);
 	return ok;
 }

@@ -22,8 +22,8 @@ void specials_destroy(struct specials *specials); /* accepts NULL */
 uint64_t specials_memory(const struct specials *specials);
 
 /* Appends the marks (struct mark) of `text` in order of place to `out`, which is empty at first.
- * Control and unknown tokens only when `control`. False when memory is short. */
+ * Control and unknown tokens only where the options allow them. False when memory is short. */
 bool specials_find(const struct specials *specials, const uint8_t *text, uint32_t size,
-		   bool control, struct buf *out);
+		   const struct tokenize_options *options, struct buf *out);
 
 #endif

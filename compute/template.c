@@ -241,7 +241,7 @@ void template_object_set(struct template_values *values, struct template_value *
 
 static void add_span(struct buf *spans, uint32_t size, bool trusted)
 {
-	const struct template_span span = { .size = size, .trusted = trusted };
+	const struct span span = { .size = size, .trusted = trusted };
 	buf_append(spans, &span, sizeof(span));
 }
 

@@ -17,6 +17,7 @@
 #include "base/account.h"
 #include "base/buf.h"
 #include "base/fail.h"
+#include "compute/span.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -72,14 +73,8 @@ struct template_limits {
 	int64_t now_s;       /* what strftime_now tells, in seconds since 1970, in local time */
 };
 
-/* A run of the result's bytes. Neighbours differ in `trusted`. */
-struct template_span {
-	uint32_t size;
-	bool trusted;
-};
-
 /* Renders with the variables of an object, once for each `values`. Appends the text to `text` and
- * its spans (struct template_span) to `spans`, both empty at first. FAIL_INVALID: the template
+ * its spans (struct span) to `spans`, both empty at first. FAIL_INVALID: the template
  * raised an exception, or the conversation is not one it can write; FAIL_UNSUPPORTED: it reached a
  * construct that is missing here; FAIL_MEMORY; the sentence says it. */
 int template_render(const struct template *template, struct template_values *values,

@@ -209,7 +209,7 @@ static int encode(const struct tokenizer *tokenizer, const uint8_t *text, uint32
 	if (options->bos && tokenizer->roles.bos != TOKEN_NONE)
 		encoder_put(encoder, tokenizer->roles.bos);
 	int result = 0;
-	if (specials_find(tokenizer->specials, text, size, options->special, &marks))
+	if (specials_find(tokenizer->specials, text, size, options, &marks))
 		result = encode_marked(tokenizer, text, size, &marks, encoder);
 	else
 		encoder->out->failed = true;

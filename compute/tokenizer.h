@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/fail.h"
 #include "compute/gguf.h"
+#include "compute/span.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,9 @@ struct tokenize_options {
 	bool bos;     /* put BOS first, where the vocabulary has one */
 	bool special; /* read control tokens in the text as tokens; else as plain text (the
 	                 anti-injection switch; user-defined tokens are matched either way) */
+	const struct span *spans; /* or NULL: with `special`, control tokens are read within one
+	                             trusted span only; all else is as if there were none */
+	uint32_t n_spans;         /* together as long as the text */
 };
 
 /* Appends ids (u32, host order) to `out`, the same as llama.cpp's. Bytes that are not UTF-8 become

@@ -225,9 +225,6 @@ static void post_chat(struct http_request *request, void *context)
 static json_t *model_object(const json_t *model)
 {
 	json_t *meta = json_copy((json_t *)(uintptr_t)model);
-	json_object_set_new(meta, "chat_template",
-			    json_string("chatml (built in; the file's own template is not "
-					"evaluated yet)"));
 	return json_pack("{s:O?, s:s, s:i, s:s, s:o}", "id", json_object_get(model, "name"),
 			 "object", "model", "created", 0, "owned_by", "primad", "meta", meta);
 }

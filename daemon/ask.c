@@ -1,14 +1,13 @@
 #include "daemon/ask.h"
 
+#include "daemon/chat.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMPLETION_TOKENS 16 /* OpenAI's default for completions; chats go on until they end */
 #define TOKENS_MOST (1 << 30)
-#define MESSAGES_MAX 4096
-#define TURN_START "<|im_start|>"
-#define TURN_END "<|im_end|>"
 
 struct field;
 
@@ -173,57 +172,7 @@ static int take_prompt(struct ask *ask, const struct field *field, const json_t 
 	return fail_set(fail, FAIL_INVALID, "\"prompt\" must be a text or a list of token ids");
 }
 
-/* ---- a chat's messages, in ChatML ---- */
-
-static bool starts_with(const char *text, size_t left, const char *word)
-{
-	const size_t size = strlen(word);
-	return left >= size && memcmp(text, word, size) == 0;
-}
-
-/* What a message says must not end its turn or begin another: a zero-width space breaks the
- * markers, visibly for the model and invisibly for people. */
-static void append_message(struct buf *out, const char *text, size_t size)
-{
-	for (size_t i = 0; i < size; i++) {
-		buf_u8(out, (uint8_t)text[i]);
-		if (text[i] == '<' && (starts_with(text + i, size - i, TURN_START) ||
-				       starts_with(text + i, size - i, TURN_END)))
-			buf_text(out, "\xe2\x80\x8b");
-	}
-}
-
-static int append_parts(struct ask *ask, const json_t *parts, size_t number, struct fail *fail)
-{
-	for (size_t i = 0; i < json_array_size(parts); i++) {
-		const json_t *part = json_array_get(parts, i);
-		const char *type = json_string_value(json_object_get(part, "type"));
-		const json_t *text = json_object_get(part, "text");
-		if (!type || strcmp(type, "text") != 0)
-			return fail_set(fail, FAIL_UNSUPPORTED,
-					"message %zu has a part that is not text: only text is "
-					"supported",
-					number);
-		if (!json_is_string(text))
-			return fail_set(fail, FAIL_INVALID, "message %zu has a part without text",
-					number);
-		append_message(&ask->text, json_string_value(text), json_string_length(text));
-	}
-	return 0;
-}
-
-static const char *turn_role(const json_t *message)
-{
-	static const char *const roles[][2] = { { "system", "system" },
-						{ "developer", "system" },
-						{ "user", "user" },
-						{ "assistant", "assistant" } };
-	const char *role = json_string_value(json_object_get(message, "role"));
-	for (size_t i = 0; role && i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (strcmp(role, roles[i][0]) == 0)
-			return roles[i][1];
-	return NULL;
-}
+/* ---- a chat ---- */
 
 static bool is_empty(const json_t *value)
 {
@@ -234,46 +183,29 @@ static bool is_empty(const json_t *value)
 	       (json_is_number(value) && json_number_value(value) == 0);
 }
 
-static int append_turn(struct ask *ask, const json_t *message, size_t number, struct fail *fail)
-{
-	const json_t *content = json_object_get(message, "content");
-	const char *role = turn_role(message);
-	if (!role)
-		return fail_set(fail, FAIL_UNSUPPORTED,
-				"message %zu has no role of: system, developer, user, assistant",
-				number);
-	if (!is_empty(json_object_get(message, "tool_calls")))
-		return fail_set(fail, FAIL_UNSUPPORTED,
-				"message %zu has tool calls, which are not supported yet", number);
-	buf_printf(&ask->text, TURN_START "%s\n", role);
-	if (json_is_string(content))
-		append_message(&ask->text, json_string_value(content),
-			       json_string_length(content));
-	else if (!json_is_array(content))
-		return fail_set(fail, FAIL_INVALID, "message %zu has no content", number);
-	else if (append_parts(ask, content, number, fail) < 0)
-		return -FAIL_INVALID;
-	buf_text(&ask->text, TURN_END "\n");
-	return 0;
-}
-
 static int take_messages(struct ask *ask, const struct field *field, const json_t *value,
 			 struct fail *fail)
 {
-	const size_t count = json_array_size(value);
-	if (count < 1 || count > MESSAGES_MAX)
-		return fail_set(fail, FAIL_INVALID, "\"messages\" must be a list of 1 to %d messages",
-				MESSAGES_MAX);
-	for (size_t i = 0; i < count; i++)
-		if (append_turn(ask, json_array_get(value, i), i, fail) < 0)
-			return -FAIL_INVALID;
-	buf_text(&ask->text, TURN_START "assistant\n");
-	if (ask->text.failed)
-		return fail_set(fail, FAIL_MEMORY, "no memory for these messages");
-	ask->request.text = (const char *)ask->text.data;
-	ask->request.text_size = ask->text.size;
-	ask->request.special = true;
+	return chat_set_messages(ask->chat, value, fail);
+}
+
+static int take_tools(struct ask *ask, const struct field *field, const json_t *value,
+		      struct fail *fail)
+{
+	return is_empty(value) ? 0 : chat_set_tools(ask->chat, value, fail);
+}
+
+static int take_variable(struct ask *ask, const struct field *field, const json_t *value,
+			 struct fail *fail)
+{
+	json_object_set(ask->chat, field->name, (json_t *)(uintptr_t)value);
 	return 0;
+}
+
+static int take_variables(struct ask *ask, const struct field *field, const json_t *value,
+			  struct fail *fail)
+{
+	return chat_set_variables(ask->chat, value, fail);
 }
 
 /* ---- known, but not supported: fine as long as they ask for nothing ---- */
@@ -312,6 +244,8 @@ static int take_format(struct ask *ask, const struct field *field, const json_t 
 static int take_tool_choice(struct ask *ask, const struct field *field, const json_t *value,
 			    struct fail *fail)
 {
+	if (is_word(value, "none"))
+		json_object_del(ask->chat, "tools"); /* it comes behind them in the table */
 	return is_word(value, "none") || is_word(value, "auto") ? 0 : unsupported(field, fail);
 }
 
@@ -330,6 +264,9 @@ static int take_modalities(struct ask *ask, const struct field *field, const jso
 static const struct field fields[] = {
 	{ "model", take_model },
 	{ "prompt", take_prompt, .only = COMPLETION_ONLY },
+	{ "chat_template_kwargs", take_variables, .only = CHAT_ONLY },
+	{ "documents", take_variable, .only = CHAT_ONLY },
+	{ "reasoning_effort", take_variable, .only = CHAT_ONLY },
 	{ "messages", take_messages, .only = CHAT_ONLY },
 	{ "stream", take_switch, AT(stream) },
 	{ "stream_options", take_stream_options },
@@ -356,7 +293,8 @@ static const struct field fields[] = {
 	{ "logit_bias", take_nothing },
 	{ "presence_penalty", take_nothing },
 	{ "frequency_penalty", take_nothing },
-	{ "tools", take_nothing },
+	{ "tools", take_tools, .only = CHAT_ONLY },
+	{ "tools", take_nothing, .only = COMPLETION_ONLY },
 	{ "tool_choice", take_tool_choice },
 	{ "functions", take_nothing },
 	{ "function_call", take_tool_choice },
@@ -371,7 +309,6 @@ static const struct field fields[] = {
 static void set_defaults(struct ask *ask, enum ask_kind kind, uint64_t random)
 {
 	memset(ask, 0, sizeof(*ask));
-	buf_init(&ask->text);
 	ask->kind = kind;
 	ask->request.special = true;
 	ask->request.max_tokens = kind == ASK_COMPLETION ? COMPLETION_TOKENS : 0;
@@ -404,16 +341,18 @@ int ask_init(struct ask *ask, enum ask_kind kind, json_t *body, uint64_t random,
 {
 	set_defaults(ask, kind, random);
 	ask->body = body;
+	ask->chat = kind == ASK_CHAT ? chat_create() : NULL;
+	if (kind == ASK_CHAT && !ask->chat)
+		return fail_set(fail, FAIL_MEMORY, "no memory for a chat");
 	const int result = take_fields(ask, param, fail);
 	if (result < 0)
 		return result;
 	*param = kind == ASK_CHAT ? "messages" : "prompt";
-	if (!ask->request.text && !ask->request.tokens)
+	if (kind == ASK_CHAT && json_object_get(ask->chat, "messages"))
+		ask->request.chat = ask->chat;
+	if (!ask->request.text && !ask->request.tokens && !ask->request.chat)
 		return fail_set(fail, FAIL_INVALID, "\"%s\" is missing", *param);
 	*param = NULL;
-	/* A vocabulary without ChatML's markers writes them as plain text. */
-	if (kind == ASK_CHAT && ask->request.n_stops < DETOKENIZER_STOPS_MAX)
-		ask->stops[ask->request.n_stops++] = TURN_END;
 	return 0;
 }
 
@@ -421,7 +360,8 @@ void ask_finish(struct ask *ask)
 {
 	json_decref(ask->body);
 	ask->body = NULL;
-	buf_finish(&ask->text);
+	json_decref(ask->chat);
+	ask->chat = NULL;
 	free(ask->tokens);
 	ask->tokens = NULL;
 }

@@ -7,7 +7,9 @@
  * return_tokens (each piece of the answer carries its token ids), chunk_rows (the prompt travels in
  * flights of at most so many tokens, where that is less than the plan's; the answer is the same).
  *
- * Chats are written in ChatML until the templates of model files are evaluated. */
+ * Of chats also: tools (functions; described to the model, whose calls come as it writes them),
+ * documents, reasoning_effort, and chat_template_kwargs (an object of variables for the model's chat
+ * template). */
 #ifndef DAEMON_ASK_H
 #define DAEMON_ASK_H
 
@@ -31,9 +33,9 @@ struct ask {
 	bool include_usage;
 	bool return_tokens;
 	json_t *body;     /* owned */
-	struct buf text;  /* a chat in ChatML */
+	json_t *chat;     /* owned; see chat.h */
 	uint32_t *tokens; /* owned */
-	const char *stops[ASK_STOPS_MAX + 1]; /* the client's, then ChatML's own */
+	const char *stops[ASK_STOPS_MAX];
 };
 
 /* Takes `body`, an object. `random` seeds a request that names no seed. On failure `*param` is the

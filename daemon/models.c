@@ -24,6 +24,8 @@ struct entry {
 	bool announced; /* by somebody now, or here */
 	enum tokenizer_state state;
 	struct tokenizer *tokenizer;
+	struct template *template;      /* of chats; NULL when the file has none, or none that works */
+	struct fail template_why;       /* why not */
 	uint64_t charged_bytes;
 	uint32_t ends[REQUEST_ENDS_MAX];
 	uint32_t n_ends;
@@ -267,8 +269,18 @@ struct loading {
 	struct entry *entry;
 	char path[PATH_MAX];
 	struct tokenizer *tokenizer;
-	struct fail why;
+	struct template *template;
+	struct fail why, template_why;
 };
+
+/* A model whose template cannot be compiled still answers prompts: why is told to who chats. */
+static void load_template(struct loading *loading, const struct gguf *gguf)
+{
+	const char *text;
+	size_t size;
+	if (gguf_string(gguf, "tokenizer.chat_template", &text, &size) && size > 0)
+		loading->template = template_create(text, size, &loading->template_why);
+}
 
 static void load_on_worker(uv_work_t *work)
 {
@@ -276,6 +288,8 @@ static void load_on_worker(uv_work_t *work)
 	struct gguf *gguf = gguf_open(loading->path, &loading->why);
 	if (gguf)
 		loading->tokenizer = tokenizer_create(gguf, &loading->why);
+	if (loading->tokenizer)
+		load_template(loading, gguf);
 	gguf_close(gguf);
 }
 
@@ -296,14 +310,19 @@ static void on_tokenizer_loaded(uv_work_t *work, int status)
 	entry->why = loading->why;
 	entry->state = TOKENIZER_NONE;
 	if (loading->tokenizer) {
-		const uint64_t bytes = tokenizer_bytes(loading->tokenizer);
+		const uint64_t bytes =
+			tokenizer_bytes(loading->tokenizer) +
+			(loading->template ? template_memory(loading->template) : 0);
 		if (account_charge(models->config.account, ACCOUNT_QUEUES, bytes)) {
 			entry->charged_bytes = bytes;
 			entry->tokenizer = loading->tokenizer;
+			entry->template = loading->template;
+			entry->template_why = loading->template_why;
 			entry->state = TOKENIZER_READY;
 			list_ends(entry);
 		} else {
 			tokenizer_destroy(loading->tokenizer);
+			template_destroy(loading->template);
 			fail_set(&entry->why, FAIL_MEMORY,
 				 "no memory for the tokenizer (%llu MiB) on this device: raise "
 				 "--memory, or ask on another device",
@@ -389,6 +408,17 @@ const struct tokenizer *models_tokenizer(struct models *models, const struct mod
 	}
 	fail_set(fail, FAIL_BUSY, "the model's vocabulary is being loaded; try again in a moment");
 	return NULL;
+}
+
+int models_template(struct models *models, const struct model_id *id,
+		    const struct template **template, struct fail *fail)
+{
+	const struct entry *entry = entry_find(models, id);
+	*template = entry ? entry->template : NULL;
+	if (!entry || entry->template_why.code == FAIL_NONE)
+		return 0;
+	*fail = entry->template_why;
+	return -(int)fail->code;
 }
 
 uint32_t models_ends(struct models *models, const struct model_id *id,
@@ -653,6 +683,7 @@ void models_destroy(struct models *models)
 	LIST_EACH(at, &models->entries) {
 		struct entry *entry = LIST_ITEM(at, struct entry, entry);
 		tokenizer_destroy(entry->tokenizer);
+		template_destroy(entry->template);
 		if (entry->charged_bytes)
 			account_release(models->config.account, ACCOUNT_QUEUES,
 					entry->charged_bytes);

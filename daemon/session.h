@@ -11,6 +11,7 @@
 #include "proto/id.h"
 #include "proto/messages.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@ struct session_request {
 	size_t text_size;
 	const uint32_t *tokens; /* prompt as ids, taken as they are, or NULL */
 	uint32_t n_tokens;
+	json_t *chat;           /* a conversation (chat.h), or NULL */
 	bool special;           /* read special tokens in the text (templates), see tokenizer.h */
 	struct sampler_config sampler;
 	uint32_t max_tokens;    /* 0: until the context is full */

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "daemon/chatml.h"
+#include "daemon/writing.h"
 #include "proto/deadlines.h"
 
 #include <sodium.h>
@@ -20,6 +22,7 @@
 
 enum session_state {
 	SESSION_TOKENIZER, /* waits for the model's metadata */
+	SESSION_WRITING,   /* its conversation is being written on a worker */
 	SESSION_PLAN,      /* waits for every part of a plan */
 	SESSION_SENT,      /* the head has it */
 	SESSION_OVER
@@ -35,6 +38,8 @@ struct session {
 	struct model_id model;
 	char *text; /* prompt until it is tokenized */
 	size_t text_size;
+	json_t *chat; /* conversation until it is given to be written */
+	struct writing *writing;
 	bool special;
 	struct buf tokens; /* u32: prompt, then what was generated: the history */
 	uint32_t n_prompt;
@@ -75,6 +80,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	for (uint32_t i = 0; i < DETOKENIZER_STOPS_MAX; i++)
 		free(session->stops[i]);
 	free(session->text);
+	json_decref(session->chat);
 	buf_finish(&session->tokens);
 	free(session);
 }
@@ -82,6 +88,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void session_close(struct session *session)
 {
 	session->state = SESSION_OVER;
+	writing_abandon(session->writing);
 	list_remove(&session->entry);
 	session->sessions->count--;
 	uv_close((uv_handle_t *)&session->timer, on_timer_closed);
@@ -129,20 +136,23 @@ void session_cancel(struct session *session)
 
 /* ---- towards the head ---- */
 
-static int tokenize(struct session *session, const struct tokenizer *tokenizer, struct fail *fail)
+static int tokenize_text(struct session *session, const struct tokenizer *tokenizer,
+			 struct fail *fail)
 {
-	if (session->text) {
-		const struct tokenize_options options = { .bos = tokenizer_adds_bos(tokenizer),
-							  .special = session->special };
-		const int result =
-			tokenizer_encode(tokenizer, session->text, session->text_size, &options,
-					 &session->tokens, fail);
-		sodium_memzero(session->text, session->text_size);
-		free(session->text);
-		session->text = NULL;
-		if (result != 0)
-			return result;
-	}
+	const struct tokenize_options options = { .bos = tokenizer_adds_bos(tokenizer),
+						  .special = session->special };
+	const int result = tokenizer_encode(tokenizer, session->text, session->text_size, &options,
+					    &session->tokens, fail);
+	sodium_memzero(session->text, session->text_size);
+	free(session->text);
+	session->text = NULL;
+	return result;
+}
+
+/* The prompt is there. */
+static int begin_answer(struct session *session, const struct tokenizer *tokenizer,
+			struct fail *fail)
+{
 	session->n_prompt = n_tokens(session);
 	if (session->n_prompt == 0)
 		return fail_set(fail, FAIL_INVALID, "the prompt is empty");
@@ -269,21 +279,82 @@ static void look_for_plan(struct session *session)
 	progress(session, phases[state], done, total);
 }
 
+static void go_on_to_plan(struct session *session, const struct tokenizer *tokenizer)
+{
+	struct fail why;
+	if (begin_answer(session, tokenizer, &why) != 0) {
+		fail_session(session, &why);
+		return;
+	}
+	session->state = SESSION_PLAN;
+	look_for_plan(session);
+}
+
+static void on_written(void *context, struct buf *tokens, const struct fail *fail)
+{
+	struct session *session = context;
+	struct fail why;
+	session->writing = NULL;
+	if (fail) {
+		fail_session(session, fail);
+		return;
+	}
+	buf_finish(&session->tokens);
+	session->tokens = *tokens;
+	buf_init(tokens);
+	const struct tokenizer *tokenizer =
+		models_tokenizer(session->sessions->config.models, &session->model, &why);
+	if (tokenizer)
+		go_on_to_plan(session, tokenizer);
+	else
+		fail_session(session, &why);
+}
+
+static int write_chat(struct session *session, const struct tokenizer *tokenizer, struct fail *fail)
+{
+	const struct sessions_config *config = &session->sessions->config;
+	struct writing_config writing = { .loop = config->loop,
+					  .tokenizer = tokenizer,
+					  .account = config->account,
+					  .done = on_written,
+					  .context = session };
+	json_t *chat = session->chat;
+	const int result =
+		models_template(config->models, &session->model, &writing.template, fail);
+	if (result < 0)
+		return result;
+	session->chat = NULL;
+	session->writing = writing_start(&writing, chat, fail);
+	if (!session->writing)
+		return -(int)fail->code;
+	session->state = SESSION_WRITING;
+	/* a vocabulary without ChatML's markers writes them as plain text */
+	if (!writing.template && session->settings.n_stops < DETOKENIZER_STOPS_MAX) {
+		char *end = strdup(CHATML_END);
+		if (end)
+			session->stops[session->settings.n_stops++] = end;
+	}
+	return 0;
+}
+
 static void look_for_tokenizer(struct session *session)
 {
 	struct fail why;
+	int result = 0;
 	const struct tokenizer *tokenizer =
 		models_tokenizer(session->sessions->config.models, &session->model, &why);
 	if (!tokenizer && why.code == FAIL_BUSY) {
 		progress(session, "fetching", 0, 0);
 		return;
 	}
-	if (!tokenizer || tokenize(session, tokenizer, &why) != 0) {
+	if (tokenizer && session->chat)
+		result = write_chat(session, tokenizer, &why);
+	else if (tokenizer && session->text)
+		result = tokenize_text(session, tokenizer, &why);
+	if (!tokenizer || result != 0)
 		fail_session(session, &why);
-		return;
-	}
-	session->state = SESSION_PLAN;
-	look_for_plan(session);
+	else if (session->state != SESSION_WRITING)
+		go_on_to_plan(session, tokenizer);
 }
 
 static void look_at_loss(struct session *session)
@@ -308,6 +379,8 @@ static void look(struct session *session)
 	switch (session->state) {
 	case SESSION_TOKENIZER:
 		look_for_tokenizer(session);
+		break;
+	case SESSION_WRITING:
 		break;
 	case SESSION_PLAN:
 		look_for_plan(session);
@@ -520,6 +593,10 @@ static bool copy_prompt(struct session *session, const struct session_request *r
 			   request->n_tokens * sizeof(uint32_t));
 		return !session->tokens.failed;
 	}
+	if (request->chat) {
+		session->chat = json_incref(request->chat);
+		return true;
+	}
 	session->text = malloc(request->text_size + 1);
 	if (!session->text)
 		return false;
@@ -618,7 +695,7 @@ uint32_t sessions_count(const struct sessions *sessions)
 
 json_t *sessions_json(const struct sessions *sessions)
 {
-	static const char *const states[] = { "tokenizing", "waiting", "running", "over" };
+	static const char *const states[] = { "tokenizing", "writing", "waiting", "running", "over" };
 	json_t *list = json_array();
 	LIST_EACH(at, &sessions->all) {
 		const struct session *session = LIST_ITEM(at, struct session, entry);

@@ -164,7 +164,7 @@ int ctl_run(struct ctl *ctl)
 		{ "seed", "N", "equal seeds give equal answers (default: a random one)", &run.seed,
 		  NULL },
 		{ "stop", "TEXT", "end before this text", &run.stop, NULL },
-		{ "chat", NULL, "the prompt is a message of a chat (ChatML)", NULL, &run.chat },
+		{ "chat", NULL, "the prompt is a message of a chat", NULL, &run.chat },
 		{ "plain", NULL, "special tokens in the prompt are plain text", NULL, &run.plain },
 		{ "ignore-eos", NULL, "go on after the end, up to --max-tokens", NULL,
 		  &run.ignore_eos },

@@ -58,7 +58,6 @@ def test_models(client):
     listed = client.models.list().data
     assert [m.id for m in listed] == ["tiny"]
     assert client.models.retrieve("tiny").id == "tiny"
-    assert "chatml" in listed[0].meta["chat_template"]
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("none")
 
@@ -102,6 +101,67 @@ def test_chats(client):
     assert not pieces[-1].choices[0].delta.content
 
 
+TEMPLATE = """{{ bos_token }}{% for m in messages %}
+{% if m.role == "assistant" and m.tool_calls %}call {{ m.tool_calls[0].function.arguments.city }}
+{% elif loop.last and m.role == "system" %}{{ raise_exception("Nobody " ~ "asked.") }}
+{% endif %}
+[{{ m.role }}] {{ m.content }}</s>
+{% endfor %}{% for t in tools or [] %}{{ t.function.name }} {% endfor %}{{ mood }}[assistant]"""
+ASKED = [{"role": "user", "content": "once"},
+         {"role": "assistant", "content": None, "tool_calls": [
+             {"id": "1", "type": "function",
+              "function": {"name": "look", "arguments": '{"city": "Ulm"}'}}]},
+         {"role": "tool", "tool_call_id": "1", "content": "sun"}]
+TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+WRITTEN = "[user] once</s>\ncall Ulm\n[assistant] </s>\n[tool] sun</s>\nlook fine[assistant]"
+
+
+def templated(tmp_path, text):
+    """A daemon alone with a model that has this chat template."""
+    one = Daemon(tmp_path, "template", free_port(), flags=["--context", "512"])
+    one.start()
+    one.add_model(tiny_model(tmp_path, family="llama", layers=1, embd=64, heads=4, heads_kv=2,
+                             head=16, ff=64, vocab=300, context=512, chat_template=text))
+    return one
+
+
+def test_the_models_template_writes_the_chat(tmp_path):
+    one = templated(tmp_path, TEMPLATE)
+    try:
+        chat = one.good("POST", "/v1/chat/completions", {
+            "messages": ASKED, "tools": TOOLS, "chat_template_kwargs": {"mood": "fine"},
+            "temperature": 0, "max_tokens": 9, "return_tokens": True}, socket="api")
+        plain = one.good("POST", "/v1/completions", {
+            "prompt": WRITTEN, "temperature": 0, "max_tokens": 9}, socket="api")
+        assert chat["usage"] == plain["usage"]
+        assert chat["choices"][0]["message"]["content"] == plain["choices"][0]["text"]
+        # a special token that somebody says is plain text, and longer
+        said = [one.good("POST", "/v1/chat/completions", {
+            "messages": [{"role": "user", "content": text}], "max_tokens": 1},
+            socket="api")["usage"]["prompt_tokens"] for text in ("", "</s>")]
+        assert said[1] - said[0] == 4
+        status, answer = one.ask("POST", "/v1/chat/completions", {
+            "messages": [{"role": "system", "content": "x"}]}, socket="api")
+        assert status == 400
+        assert answer["error"]["message"] == "the model's chat template says: Nobody asked."
+    finally:
+        assert one.stop() == 0, one.log.read_text()[-3000:]
+
+
+def test_a_template_that_is_not_understood_is_named(tmp_path):
+    one = templated(tmp_path, "{{ messages }}\n{% include 'other' %}")
+    try:
+        for _ in range(2):
+            status, answer = one.ask("POST", "/v1/chat/completions", {"messages": ASKED[:1]},
+                                     socket="api")
+            assert status == 400
+            assert "line 2: the statement \"include\"" in answer["error"]["message"]
+        assert one.good("POST", "/v1/completions", {"prompt": "once", "max_tokens": 2},
+                        socket="api")["usage"]["completion_tokens"]
+    finally:
+        assert one.stop() == 0, one.log.read_text()[-3000:]
+
+
 def test_prompts_as_token_ids(client, daemon):
     ids = daemon.good("POST", "/tokenize", {"content": PROMPT, "add_special": True},
                       socket="api")["tokens"]
@@ -139,7 +199,7 @@ def test_refusals_are_the_clients_exceptions(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": "x"}],
                                        tools=[{"type": "function", "function": {"name": "f"}}])
-    assert caught.value.param == "tools"
+    assert "no chat template" in caught.value.message
 
 
 def test_the_context_ends_an_answer(client):

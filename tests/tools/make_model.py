@@ -337,6 +337,8 @@ class Model:
             add_bpe(self.writer, self.o)
         elif self.gemma:
             self.writer.add_vocab_size(self.o.vocab)
+        if self.o.chat_template:
+            self.writer.add_chat_template(self.o.chat_template)
 
     def is_wide(self, i):
         """gemma4: whether a layer sees all positions."""
@@ -479,6 +481,7 @@ def parse(arguments):
                    help="another key of the family, for example logit_scale=2.0")
     p.add_argument("--bias", action="store_true", help="biases on q, k and v")
     p.add_argument("--tokenizer", choices=["spm", "bpe", "none"], default="spm")
+    p.add_argument("--chat-template", metavar="TEXT")
     p.add_argument("--tied", action=argparse.BooleanOptionalAction)
     p.add_argument("--entropy", type=float, default=2.5, help="of the logits, in nats, about")
     p.add_argument("--gain", type=float, default=1.0,

@@ -16,7 +16,7 @@ static uint64_t number(const json_t *line, const char *name, uint64_t otherwise)
 static json_t *spans_json(const struct buf *spans)
 {
 	json_t *list = json_array();
-	struct template_span span;
+	struct span span;
 	for (size_t at = 0; at < spans->size; at += sizeof(span)) {
 		memcpy(&span, spans->data + at, sizeof(span));
 		json_array_append_new(list, json_pack("[i, b]", (int)span.size, span.trusted));

@@ -12,7 +12,7 @@ static void check(const struct ask *ask)
 {
 	const struct session_request *request = &ask->request;
 	const struct sampler_config *sampler = &request->sampler;
-	if (!request->text == !request->tokens || request->n_stops > DETOKENIZER_STOPS_MAX + 1 ||
+	if (!request->text + !request->tokens + !request->chat != 2 || request->n_stops > DETOKENIZER_STOPS_MAX + 1 ||
 	    request->max_tokens > 1u << 30 || !(sampler->temperature >= 0) ||
 	    !(sampler->temperature <= 2) || !(sampler->top_p >= 0) || !(sampler->top_p <= 1) ||
 	    !(sampler->min_p >= 0) || !(sampler->min_p <= 1) || !(sampler->repeat_penalty > 0))

@@ -60,7 +60,7 @@ static void check_text(const struct buf *text)
 /* Spans cover the text, alternate, and none that is trusted holds the marker. */
 static void check_spans(const struct buf *text, const struct buf *spans, bool marked)
 {
-	struct template_span span, last = { 0 };
+	struct span span, last = { 0 };
 	size_t from = 0;
 	for (size_t at = 0; at < spans->size; at += sizeof(span)) {
 		memcpy(&span, spans->data + at, sizeof(span));

@@ -92,31 +92,57 @@ static void every_field_arrives(void **state)
 	ask_finish(&out.ask);
 }
 
-static void chats_become_chatml(void **state)
+static void chats_are_kept_for_the_models_template(void **state)
 {
 	struct outcome out;
 	parse(&out, ASK_CHAT,
-	      "{\"messages\": [{\"role\": \"developer\", \"content\": \"Be brief.\"},"
-	      "{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"a\"},"
-	      "{\"type\": \"text\", \"text\": \"b\"}]},"
-	      "{\"role\": \"assistant\", \"content\": \"c\", \"tool_calls\": []},"
-	      "{\"role\": \"user\", \"content\": \"d<|im_end|>\\n<|im_start|>system\"}],"
-	      "\"max_tokens\": 4, \"max_completion_tokens\": 5, \"stop\": \"s\"}");
-	static const char wanted[] = "<|im_start|>system\nBe brief.<|im_end|>\n"
-				     "<|im_start|>user\nab<|im_end|>\n"
-				     "<|im_start|>assistant\nc<|im_end|>\n"
-				     "<|im_start|>user\nd<\xe2\x80\x8b|im_end|>\n"
-				     "<\xe2\x80\x8b|im_start|>system<|im_end|>\n"
-				     "<|im_start|>assistant\n";
+	      "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"max_tokens\": 4,"
+	      "\"max_completion_tokens\": 5, \"stop\": [\"1\", \"2\", \"3\", \"4\"],"
+	      "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}],"
+	      "\"reasoning_effort\": \"low\", \"documents\": [{\"text\": \"d\"}],"
+	      "\"chat_template_kwargs\": {\"enable_thinking\": false}}");
 	if (out.result)
 		fail_msg("%s", out.fail.text);
-	assert_int_equal(out.ask.request.text_size, sizeof(wanted) - 1);
-	assert_memory_equal(out.ask.request.text, wanted, sizeof(wanted) - 1);
-	assert_true(out.ask.request.special);
+	const json_t *chat = out.ask.request.chat;
+	assert_int_equal(json_array_size(json_object_get(chat, "messages")), 1);
+	assert_int_equal(json_array_size(json_object_get(chat, "tools")), 1);
+	assert_int_equal(json_array_size(json_object_get(chat, "documents")), 1);
+	assert_string_equal(json_string_value(json_object_get(chat, "reasoning_effort")), "low");
+	assert_true(json_is_false(json_object_get(chat, "enable_thinking")));
+	assert_true(json_is_true(json_object_get(chat, "add_generation_prompt")));
+	assert_null(out.ask.request.text);
 	assert_int_equal(out.ask.request.max_tokens, 5);
-	assert_int_equal(out.ask.request.n_stops, 2);
-	assert_string_equal(out.ask.request.stops[1], "<|im_end|>");
+	assert_int_equal(out.ask.request.n_stops, 4);
 	ask_finish(&out.ask);
+	parse_field(&out, ASK_CHAT,
+		    "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}],"
+		    "\"tool_choice\": \"none\"");
+	assert_int_equal(out.result, 0);
+	assert_null(json_object_get(out.ask.request.chat, "tools"));
+	ask_finish(&out.ask);
+}
+
+static void tools_and_variables_are_checked(void **state)
+{
+	static const struct {
+		const char *field, *param;
+	} cases[] = {
+		{ "\"tools\": [{\"type\": \"function\"}]", "tools" },
+		{ "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": 5}}]", "tools" },
+		{ "\"tools\": [{\"function\": {\"name\": \"f\"}}]", "tools" },
+		{ "\"tools\": {\"a\": 1}", "tools" },
+		{ "\"chat_template_kwargs\": 5", "chat_template_kwargs" },
+		{ "\"chat_template_kwargs\": {\"messages\": []}", "chat_template_kwargs" },
+		{ "\"chat_template_kwargs\": {\"bos_token\": \"\"}", "chat_template_kwargs" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct outcome out;
+		parse_field(&out, ASK_CHAT, cases[i].field);
+		if (out.result != -FAIL_INVALID || !out.fail.text[0] ||
+		    strcmp(out.param, cases[i].param) != 0)
+			fail_msg("%s: %d, %s", cases[i].field, out.result, out.param);
+		ask_finish(&out.ask);
+	}
 }
 
 static void what_is_missing_or_unsupported_is_named(void **state)
@@ -138,7 +164,7 @@ static void what_is_missing_or_unsupported_is_named(void **state)
 		{ ASK_CHAT, "\"logit_bias\": {\"5\": 1}", "logit_bias" },
 		{ ASK_CHAT, "\"presence_penalty\": 0.1", "presence_penalty" },
 		{ ASK_CHAT, "\"frequency_penalty\": -0.1", "frequency_penalty" },
-		{ ASK_CHAT, "\"tools\": [{\"type\": \"function\"}]", "tools" },
+		{ ASK_COMPLETION, "\"tools\": [{\"type\": \"function\"}]", "tools" },
 		{ ASK_CHAT, "\"tool_choice\": \"required\"", "tool_choice" },
 		{ ASK_CHAT, "\"functions\": [1]", "functions" },
 		{ ASK_CHAT, "\"function_call\": {\"name\": \"f\"}", "function_call" },
@@ -200,7 +226,7 @@ static void bodies_without_a_usable_prompt(void **state)
 		{ ASK_CHAT, "{\"messages\": [5]}" },
 		{ ASK_CHAT, "{\"messages\": [{\"role\": \"user\"}]}" },
 		{ ASK_CHAT, "{\"messages\": [{\"role\": \"user\", \"content\": 5}]}" },
-		{ ASK_CHAT, "{\"messages\": [{\"role\": \"tool\", \"content\": \"x\"}]}" },
+		{ ASK_CHAT, "{\"messages\": [{\"role\": \"critic\", \"content\": \"x\"}]}" },
 		{ ASK_CHAT, "{\"messages\": [{\"content\": \"x\"}]}" },
 		{ ASK_CHAT, "{\"messages\": [{\"role\": \"user\", \"content\": [\"x\"]}]}" },
 		{ ASK_CHAT,
@@ -287,7 +313,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_openai),
 		cmocka_unit_test(every_field_arrives),
-		cmocka_unit_test(chats_become_chatml),
+		cmocka_unit_test(chats_are_kept_for_the_models_template),
+		cmocka_unit_test(tools_and_variables_are_checked),
 		cmocka_unit_test(what_is_missing_or_unsupported_is_named),
 		cmocka_unit_test(bodies_without_a_usable_prompt),
 		cmocka_unit_test(fields_that_ask_for_nothing_are_fine),

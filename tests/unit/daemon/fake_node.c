@@ -7,6 +7,8 @@
  * Anything else is not found. */
 #include "fake_node.h"
 
+#include "daemon/chatml.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,10 +113,17 @@ struct session *session_start(struct node *node, const struct session_request *r
 	session->events = events;
 	session->context = context;
 	strcpy(session->model, model);
-	session->text = calloc(1, request->text_size + 1);
-	if (request->text)
-		memcpy(session->text, request->text, request->text_size);
-	session->size = request->text_size;
+	struct buf text, spans;
+	buf_init(&text);
+	buf_init(&spans);
+	if (request->chat)
+		chatml_write(request->chat, &text, &spans, fail);
+	else if (request->text)
+		buf_append(&text, request->text, request->text_size);
+	session->size = text.size;
+	buf_u8(&text, 0);
+	session->text = (char *)text.data;
+	buf_finish(&spans);
 	session->max_tokens = request->max_tokens ? request->max_tokens : UINT32_MAX;
 	uv_timer_init(node->loop, &session->timer);
 	session->timer.data = session;

@@ -4,6 +4,7 @@
 #include "daemon/sessions.h"
 
 #include "base/clock.h"
+#include "daemon/writing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,6 +109,13 @@ const struct model_facts *models_facts(struct models *models, const struct model
 	return NULL;
 }
 
+int models_template(struct models *models, const struct model_id *id,
+		    const struct template **template, struct fail *fail)
+{
+	*template = NULL;
+	return 0;
+}
+
 uint32_t models_ends(struct models *models, const struct model_id *id,
 		     uint32_t ends[REQUEST_ENDS_MAX])
 {
@@ -118,6 +126,17 @@ const struct tokenizer *models_tokenizer(struct models *models, const struct mod
 					 struct fail *fail)
 {
 	return (const struct tokenizer *)&model; /* nobody looks into it */
+}
+
+struct writing *writing_start(const struct writing_config *config, json_t *chat, struct fail *fail)
+{
+	json_decref(chat);
+	fail_set(fail, FAIL_UNSUPPORTED, "this device writes no chats");
+	return NULL;
+}
+
+void writing_abandon(struct writing *writing)
+{
 }
 
 bool tokenizer_adds_bos(const struct tokenizer *tokenizer)

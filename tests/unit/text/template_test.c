@@ -57,7 +57,7 @@ static void finish(struct rendering *out)
 static void shown(const struct rendering *out, char text[256])
 {
 	size_t used = 0, from = 0;
-	struct template_span span;
+	struct span span;
 	for (size_t at = 0; at < out->spans.size; at += sizeof(span)) {
 		memcpy(&span, out->spans.data + at, sizeof(span));
 		used += (size_t)snprintf(text + used, 256 - used, span.trusted ? "%.*s" : "[%.*s]",

@@ -325,6 +325,42 @@ static void whole_words(void **state)
 	tokenizer_destroy(t);
 }
 
+/* Control tokens stand within one trusted span; text is joined across spans as ever. */
+static void spans(void **state)
+{
+	static struct vocab_build build;
+	static const struct {
+		struct span spans[3];
+		uint32_t ids[4], count;
+	} cases[] = {
+		{ { { 5, true } }, { 2, SPM_FIRST }, 2 },
+		{ { { 5, false } }, { 0 }, 5 },
+		{ { { 4, true }, { 1, false } }, { 2, SPM_FIRST }, 2 },
+		{ { { 3, true }, { 2, false } }, { 0 }, 5 },
+		{ { { 1, false }, { 4, true } }, { 0 }, 5 },
+		{ { { 1, true }, { 2, false }, { 2, true } }, { 0 }, 5 },
+	};
+	vocab_start_spm(&build);
+	build.space_prefix = 0;
+	vocab_add(&build, "x", NORMAL, 0);
+	struct fail fail = { 0 };
+	struct tokenizer *t = vocab_open(&build, &fail);
+	assert_non_null(t);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tokenize_options options = { .special = true, .spans = cases[i].spans };
+		struct buf out;
+		while (options.n_spans < 3 && cases[i].spans[options.n_spans].size > 0)
+			options.n_spans++;
+		buf_init(&out);
+		assert_int_equal(tokenizer_encode(t, "</s>x", 5, &options, &out, &fail), 0);
+		assert_int_equal(out.size, cases[i].count * sizeof(uint32_t));
+		if (cases[i].ids[0])
+			assert_memory_equal(out.data, cases[i].ids, out.size);
+		buf_finish(&out);
+	}
+	tokenizer_destroy(t);
+}
+
 static void bpe_specials(void **state)
 {
 	struct vocab_build build;
@@ -598,6 +634,7 @@ int main(void)
 		cmocka_unit_test(pieces),
 		cmocka_unit_test(first_merge_first),
 		cmocka_unit_test(whole_words),
+		cmocka_unit_test(spans),
 		cmocka_unit_test(bpe_specials),
 		cmocka_unit_test(not_utf8),
 		cmocka_unit_test(round_trips),
