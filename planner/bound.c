@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#define SPARE 2    /* devices more than those that could just hold the model */
 #define SLACK 1e-9 /* share of a mass that rounding may lose */
 
 struct bound {
@@ -34,10 +35,9 @@ static void bound_init(struct bound *bound, const struct ring_problem *problem,
 	bound->least_entry_s = INFINITY;
 	for (uint32_t i = 0; i < problem->n; i++) {
 		const bool head = i == limits->head;
-		const double entry =
-			head ? 0 : full_rounds(problem) * least_hop_into(problem, i);
-		bound->capacity[i] = fmin(limits->mass[i],
-					  limits->caps.chunk_s / problem->chunk_slope[i]);
+		const double entry = head ? 0 : full_rounds(problem) * least_hop_into(problem, i);
+		bound->capacity[i] =
+			fmin(limits->mass[i], limits->caps.chunk_s / problem->chunk_slope[i]);
 		bound->slope[i] = problem->slope[i];
 		bound->spread[i] = problem->slope[i] +
 				   (bound->capacity[i] > 0 ? entry / bound->capacity[i] : 0);
@@ -101,4 +101,47 @@ double bound_way(const struct ring_problem *problem, const struct ring_limits *l
 			 full_rounds(problem) * least_hop_into(problem, head);
 	}
 	return fmin(alone, shared) + problem->output_s[head];
+}
+
+bool bound_prices(const struct ring_problem *problem, const struct ring_limits *limits,
+		  const double *share, double *price)
+{
+	uint16_t order[PLAN_DEVICES_MAX];
+	struct bound bound;
+	double left = problem->mass[problem->n_slots], dearest = 0;
+	bool any = false;
+	bound_init(&bound, problem, limits);
+	for (uint32_t i = 0; i < bound.n; i++)
+		bound.spread[i] += share[i] * problem->chunk_slope[i];
+	sort(order, bound.spread, 1, bound.n);
+	for (uint32_t i = 0; i < bound.n && left > 0; i++) {
+		dearest = bound.spread[order[i]];
+		left -= bound.capacity[order[i]];
+	}
+	for (uint32_t i = 0; i < bound.n; i++) {
+		const double saves = (dearest - bound.spread[i]) * bound.capacity[i];
+		price[i] = i != limits->head && saves > 0 ? saves : 0;
+		any = any || price[i] > 0;
+	}
+	return any;
+}
+
+uint32_t bound_cheapest(const struct ring_problem *problem, const struct ring_limits *limits,
+			uint32_t n_least, uint16_t *few)
+{
+	uint16_t order[PLAN_DEVICES_MAX];
+	struct bound bound;
+	double left = problem->mass[problem->n_slots];
+	uint32_t n = 0, spare = SPARE;
+	bound_init(&bound, problem, limits);
+	sort(order, bound.spread, 1, bound.n);
+	for (uint32_t i = 0; i < bound.n; i++) {
+		if (bound.capacity[order[i]] <= 0)
+			continue;
+		if (left <= 0 && n >= n_least && spare-- == 0)
+			break;
+		few[n++] = order[i];
+		left -= bound.capacity[order[i]];
+	}
+	return n;
 }

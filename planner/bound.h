@@ -14,4 +14,16 @@
  * devices cannot hold the layers. */
 double bound_way(const struct ring_problem *problem, const struct ring_limits *limits);
 
+/* Places the devices that hold layers most cheaply, hops included, in `few` (indices into the
+ * problem), at least `n_least` and some more than must hold the model; gives how many. The caps are
+ * those of `limits`. */
+uint32_t bound_cheapest(const struct ring_problem *problem, const struct ring_limits *limits,
+			uint32_t n_least, uint16_t *few);
+
+/* Prices of a visit (relax.h) that the first of the two relaxations suggests: with shares of chunk
+ * time counted as work: what a full device saves against the dearest one that is needed. False when
+ * every device can be had for nothing. */
+bool bound_prices(const struct ring_problem *problem, const struct ring_limits *limits,
+		  const double *share, double *price);
+
 #endif

@@ -12,11 +12,9 @@
  * Why the answer is exact. For a given head, k, chunk and caps on the two maxima of the turn, the
  * turn is a sum over devices and hops, so a programme over (devices used, last device, slots placed)
  * finds its least value (orders.c); a relaxation of it proves most choices to be no better without
- * that (relax.c); search.c shows how the caps are searched. Heads, k, chunks and numerics versions
- * are enumerated. With more than ORDERS_DEVICES_MAX devices, the programme over sets is too large:
- * then the orders that the relaxation suggests are tried, each solved exactly, and the relaxation
- * still tells what need not be tried. Every head alone is among the ways looked at, so no plan is
- * worse than the best device alone.
+ * that (relax.c); search.h tells how the caps are searched. Heads, k, chunks and numerics versions
+ * are enumerated. With more than ORDERS_DEVICES_MAX devices the answer is a heuristic (search.h).
+ * Every head alone is among the ways looked at, so no plan is worse than the best device alone.
  */
 #include "planner/halda.h"
 

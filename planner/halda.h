@@ -4,8 +4,8 @@
  * In short: every choice of head, ring order, rounds k, chunk size and layers per device (none at
  * all is a choice: that is device selection) that fits into every device's memory is compared by
  * the time of the reference turn; the least one is given. Exact for up to PLAN_EXACT_DEVICES usable
- * devices; for more, the ring order is improved step by step and everything else is exact for that
- * order, and no plan is ever worse than the best device alone. */
+ * devices (unless SEARCH_STEPS_MAX steps do not suffice, search.h); for more, a heuristic, exact along
+ * the order that it found; and no plan is ever worse than the best device alone. */
 #ifndef PLANNER_HALDA_H
 #define PLANNER_HALDA_H
 

@@ -1,27 +1,31 @@
 #include "planner/relax.h"
 
+#include "planner/bound.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SURE 1e-13      /* relative: a bound this close to a cost is the cost */
-#define PATIENCE 3      /* steps without a better bound before steps are halved */
-#define REPAIR_EVERY 6  /* a relaxed way is made a real one at every so many steps */
+#define SURE         1e-13 /* relative: a bound this close to a cost is the cost */
+#define PASS_STEPS   5     /* what a boundary of a pass takes, beside one of a walk over orders */
+#define PATIENCE     3     /* steps without a better bound before steps are halved */
+#define REPAIR_EVERY 6     /* a relaxed way is made a real one at every so many steps */
 
 int relax_init(struct relax *relax, uint32_t n, uint32_t n_slots, struct fail *fail)
 {
 	const size_t cells = (size_t)n * (n_slots + 1);
 	memset(relax, 0, sizeof(*relax));
-	relax->n = n;
+	relax->work = malloc(cells * sizeof(double));
 	relax->finish = malloc(cells * sizeof(double));
 	relax->rest = malloc(cells * sizeof(double));
 	relax->go = malloc(cells * sizeof(double));
+	relax->through = malloc(cells * sizeof(double));
 	relax->end = malloc(cells * sizeof(uint16_t));
-	relax->queue = malloc(cells * sizeof(relax->queue[0]));
+	relax->key = malloc(cells * sizeof(double));
+	relax->place = malloc(cells * sizeof(uint16_t));
 	relax->start = malloc((n_slots + 1) * sizeof(double));
-	relax->work = malloc(cells * sizeof(double));
-	if (relax->finish && relax->rest && relax->go && relax->end && relax->queue && relax->start &&
-	    relax->work)
+	if (relax->work && relax->finish && relax->rest && relax->through && relax->go &&
+	    relax->end && relax->key && relax->place && relax->start)
 		return 0;
 	relax_finish(relax);
 	return fail_set(fail, FAIL_MEMORY, "not enough memory to plan");
@@ -29,13 +33,15 @@ int relax_init(struct relax *relax, uint32_t n, uint32_t n_slots, struct fail *f
 
 void relax_finish(struct relax *relax)
 {
+	free(relax->work);
 	free(relax->finish);
 	free(relax->rest);
+	free(relax->through);
 	free(relax->go);
 	free(relax->end);
-	free(relax->queue);
+	free(relax->key);
+	free(relax->place);
 	free(relax->start);
-	free(relax->work);
 	memset(relax, 0, sizeof(*relax));
 }
 
@@ -46,8 +52,7 @@ struct pass {
 	const struct ring_problem *problem;
 	const struct ring_limits *limits;
 	const double *price;
-	uint32_t first[PLAN_DEVICES_MAX], last[PLAN_DEVICES_MAX]; /* of each device's queue */
-	uint32_t farthest[PLAN_DEVICES_MAX]; /* boundary that a range from here may end at */
+	uint16_t first[PLAN_DEVICES_MAX], last[PLAN_DEVICES_MAX]; /* of each device's candidates */
 };
 
 static void prepare_hops(struct relax *relax, const struct ring_problem *problem,
@@ -57,8 +62,8 @@ static void prepare_hops(struct relax *relax, const struct ring_problem *problem
 		const uint32_t times = problem->rounds - 1 + full;
 		for (uint32_t to = 0; to < problem->n; to++) {
 			for (uint32_t from = 0; from < problem->n; from++) {
-				const bool fits = times * problem->send_s[from][to] <
-						  limits->caps.chunk_s;
+				const bool fits =
+					times * problem->send_s[from][to] < limits->caps.chunk_s;
 				relax->enter[full][to][from] =
 					fits && from != to ? times * problem->hop_s[from][to]
 							   : INFINITY;
@@ -67,16 +72,23 @@ static void prepare_hops(struct relax *relax, const struct ring_problem *problem
 	}
 }
 
-static void push(struct pass *pass, uint32_t at, uint32_t s, uint32_t end)
+/* Candidates are kept with falling keys from first to last: the window minimum. */
+static inline void push(struct pass *pass, uint32_t at, uint32_t end, double key)
 {
-	const uint32_t Q = pass->problem->n_slots;
-	struct relax_entry *queue = pass->relax->queue + (size_t)at * (Q + 1);
-	const double key = pass->relax->work[at * (Q + 1) + end] +
-			   pass->relax->finish[(size_t)end * pass->relax->n + at] +
-			   ring_back_s(pass->problem, pass->limits, at, s, end);
-	while (pass->last[at] > pass->first[at] && queue[pass->last[at] - 1].key >= key)
-		pass->last[at]--;
-	queue[pass->last[at]++] = (struct relax_entry){ key, end };
+	const struct relax *relax = pass->relax;
+	const size_t row = (size_t)at * (relax->n_slots + 1);
+	uint32_t last = pass->last[at];
+	while (last > pass->first[at] && relax->key[row + last - 1] >= key)
+		last--;
+	relax->key[row + last] = key;
+	relax->place[row + last] = (uint16_t)end;
+	pass->last[at] = (uint16_t)(last + 1);
+}
+
+static double key_of(const struct pass *pass, uint32_t at, uint32_t end)
+{
+	return pass->relax->work[at * (pass->relax->n_slots + 1) + end] +
+	       pass->relax->finish[(size_t)end * pass->relax->n + at];
 }
 
 /* Where the ways back to the head change, all candidates are looked at again. */
@@ -84,68 +96,91 @@ static void push_again(struct pass *pass, uint32_t at, uint32_t s)
 {
 	pass->first[at] = pass->last[at] = 0;
 	for (uint32_t end = pass->problem->n_slots; end > s; end--)
-		push(pass, at, s, end);
+		push(pass, at, end,
+		     key_of(pass, at, end) + ring_back_s(pass->problem, pass->limits, at, s, end));
 }
 
-static void best_range(struct pass *pass, uint32_t at, uint32_t s)
+static void best_ranges(struct pass *pass, uint32_t s)
 {
-	struct relax *relax = pass->relax;
-	const uint32_t Q = pass->problem->n_slots;
-	const struct relax_entry *queue = relax->queue + (size_t)at * (Q + 1);
-	const uint16_t *first = pass->limits->first + at * (Q + 1);
-	while (pass->farthest[at] > s && first[pass->farthest[at]] > s)
-		pass->farthest[at]--;
-	while (pass->first[at] < pass->last[at] &&
-	       queue[pass->first[at]].end > pass->farthest[at])
-		pass->first[at]++;
-	const size_t cell = (size_t)s * relax->n + at;
-	relax->go[cell] = INFINITY;
-	if (pass->first[at] == pass->last[at])
-		return;
-	relax->go[cell] = queue[pass->first[at]].key - relax->work[at * (Q + 1) + s] +
-			  pass->price[at];
-	relax->end[cell] = (uint16_t)queue[pass->first[at]].end;
+	const struct relax *relax = pass->relax;
+	const uint32_t Q = relax->n_slots, n = relax->n;
+	const double *work = relax->work;
+	const uint16_t *first = pass->limits->first;
+	for (uint32_t at = 0; at < n; at++) {
+		const size_t row = (size_t)at * (Q + 1);
+		uint32_t top = pass->first[at];
+		while (top < pass->last[at] && first[row + relax->place[row + top]] > s)
+			top++;
+		pass->first[at] = (uint16_t)top;
+		const size_t cell = (size_t)s * n + at;
+		relax->go[cell] = INFINITY;
+		relax->end[cell] = 0;
+		if (top == pass->last[at] || at == pass->limits->head)
+			continue; /* the head comes first, and only once */
+		relax->go[cell] = relax->key[row + top] - work[row + s] + pass->price[at];
+		relax->end[cell] = relax->place[row + top];
+	}
 }
 
+static inline void lower(double *finish, const double *enter, double go, uint32_t n)
+{
+	for (uint32_t from = 0; from < n; from++) {
+		const double value = enter[from] + go;
+		finish[from] = value < finish[from] ? value : finish[from];
+	}
+}
+
+/* C_j(s) for all j. The two cheapest go first; what costs more than all that is there already
+ * cannot help. */
 static void best_next(struct pass *pass, uint32_t s)
 {
 	struct relax *relax = pass->relax;
+	const uint32_t n = relax->n;
 	const bool full = s < pass->problem->n_last;
-	double *finish = relax->finish + (size_t)s * relax->n;
-	for (uint32_t from = 0; from < relax->n; from++)
-		finish[from] = INFINITY;
-	for (uint32_t to = 0; to < relax->n; to++) {
-		const double go = relax->go[(size_t)s * relax->n + to];
-		const double *enter = relax->enter[full][to];
-		if (isinf(go))
-			continue;
-		for (uint32_t from = 0; from < relax->n; from++) {
-			const double value = enter[from] + go;
-			finish[from] = value < finish[from] ? value : finish[from];
+	const double *go = relax->go + (size_t)s * n;
+	double *finish = relax->finish + (size_t)s * n;
+	uint32_t best = 0, second = n > 1;
+	double most = 0;
+	for (uint32_t i = 0; i < n; i++)
+		finish[i] = INFINITY;
+	if (go[second] < go[best]) {
+		best = second;
+		second = 0;
+	}
+	for (uint32_t i = 2; i < n; i++) {
+		if (go[i] < go[best]) {
+			second = best;
+			best = i;
+		} else if (go[i] < go[second]) {
+			second = i;
 		}
 	}
+	lower(finish, relax->enter[full][best], go[best], n);
+	lower(finish, relax->enter[full][second], go[second], n);
+	for (uint32_t i = 0; i < n; i++)
+		most = finish[i] > most ? finish[i] : most;
+	for (uint32_t i = 0; i < n; i++)
+		if (go[i] < most && i != best && i != second)
+			lower(finish, relax->enter[full][i], go[i], n);
 }
 
 static void run_backwards(struct relax *relax, const struct ring_problem *problem,
 			  const struct ring_limits *limits, const double *price)
 {
 	const uint32_t Q = problem->n_slots;
-	struct pass pass = { relax, problem, limits, price };
-	for (uint32_t at = 0; at < relax->n; at++) {
-		pass.farthest[at] = Q;
+	struct pass pass = { .relax = relax, .problem = problem, .limits = limits, .price = price };
+	relax->steps -= PASS_STEPS * (int64_t)relax->n * Q;
+	for (uint32_t at = 0; at < relax->n; at++)
 		relax->finish[(size_t)Q * relax->n + at] = 0;
-	}
 	for (uint32_t s = Q; s-- > 0;) {
-		relax->go[(size_t)s * relax->n + limits->head] = INFINITY;
+		const bool again = s + 1 == Q || s + 1 == problem->n_last;
 		for (uint32_t at = 0; at < relax->n; at++) {
-			if (at == limits->head)
-				continue; /* it comes first, and only once */
-			if (s + 1 == problem->n_last)
+			if (again)
 				push_again(&pass, at, s);
 			else
-				push(&pass, at, s, s + 1);
-			best_range(&pass, at, s);
+				push(&pass, at, s + 1, key_of(&pass, at, s + 1));
 		}
+		best_ranges(&pass, s);
 		best_next(&pass, s);
 	}
 }
@@ -155,8 +190,8 @@ static void run_backwards(struct relax *relax, const struct ring_problem *proble
 struct trail {
 	struct ring_way way; /* parts beyond the first n are not kept */
 	uint32_t visits[PLAN_DEVICES_MAX];
-	bool simple; /* nobody is visited twice */
-	double cost_s; /* with prices */
+	bool simple;                      /* nobody is visited twice */
+	double cost_s;                    /* with prices and shares */
 	double chunk_s[PLAN_DEVICES_MAX]; /* all visits together */
 };
 
@@ -172,14 +207,44 @@ static void add_part(struct trail *trail, const struct ring_problem *problem, ui
 	trail->chunk_s[at] += chunk[end] - chunk[s];
 }
 
-/* Follows the cheapest way from the head; false when there is none but the head alone. */
-static bool follow(const struct relax *relax, const struct ring_problem *problem,
-		   const struct ring_limits *limits, struct trail *trail)
+/* Whom the cheapest way visits after `at` at boundary s: the one that made C_at(s). */
+static uint32_t next_of(const struct relax *relax, const struct pass *pass, uint32_t at, uint32_t s)
 {
-	const uint32_t Q = problem->n_slots, n = relax->n;
-	uint32_t at = limits->head, s = 0;
-	*trail = (struct trail){ .simple = true, .cost_s = INFINITY };
-	trail->way.head = limits->head;
+	const struct ring_problem *problem = pass->problem;
+	const uint32_t n = relax->n, Q = relax->n_slots;
+	const bool full = s < problem->n_last;
+	double best = INFINITY;
+	uint32_t next = n;
+	for (uint32_t to = 0; to < n; to++) {
+		const double hop_s = relax->enter[full][to][at];
+		if (to == pass->limits->head || isinf(hop_s))
+			continue;
+		const uint32_t end = relax->end[(size_t)s * n + to];
+		if (end == 0)
+			continue; /* it can take nothing from here on */
+		const double cost = hop_s + pass->price[to] + key_of(pass, to, end) -
+				    relax->work[to * (Q + 1) + s] +
+				    ring_back_s(problem, pass->limits, to, s, end);
+		if (cost < best) {
+			best = cost;
+			next = to;
+		}
+	}
+	return next;
+}
+
+/* Follows the cheapest way from the head; false when there is none but the head alone. */
+static bool follow(const struct pass *pass, struct trail *trail)
+{
+	const struct relax *relax = pass->relax;
+	const uint32_t Q = relax->n_slots, n = relax->n;
+	uint32_t at = pass->limits->head, s = 0;
+	trail->simple = true;
+	trail->cost_s = INFINITY;
+	trail->way.head = pass->limits->head;
+	trail->way.n_parts = 0;
+	memset(trail->visits, 0, n * sizeof(trail->visits[0]));
+	memset(trail->chunk_s, 0, n * sizeof(trail->chunk_s[0]));
 	for (uint32_t t = 0; t < Q; t++) {
 		const double cost = relax->start[t] + relax->finish[(size_t)t * n + at];
 		if (cost >= trail->cost_s)
@@ -190,22 +255,11 @@ static bool follow(const struct relax *relax, const struct ring_problem *problem
 	if (isinf(trail->cost_s))
 		return false;
 	if (s > 0)
-		add_part(trail, problem, at, 0, s);
+		add_part(trail, pass->problem, at, 0, s);
 	while (s < Q) {
-		const bool full = s < problem->n_last;
-		double best = INFINITY;
-		uint32_t next = n;
-		for (uint32_t to = 0; to < n; to++) {
-			const double cost =
-				relax->enter[full][to][at] + relax->go[(size_t)s * n + to];
-			if (cost < best) {
-				best = cost;
-				next = to;
-			}
-		}
-		const uint32_t end = relax->end[(size_t)s * n + next];
-		add_part(trail, problem, next, s, end);
-		at = next;
+		at = next_of(relax, pass, at, s);
+		const uint32_t end = relax->end[(size_t)s * n + at];
+		add_part(trail, pass->problem, at, s, end);
 		s = end;
 	}
 	return true;
@@ -217,9 +271,9 @@ struct best {
 	const struct ring_problem *problem;
 	const struct ring_limits *limits;
 	const struct relax_goal *goal;
-	double least_s; /* the threshold, or work + m beta of the way */
+	double least_s; /* work + m beta of the way, or what it has to beat */
 	struct ring_way *way;
-	bool *found;
+	bool found;
 };
 
 static void offer(struct best *best, struct ring_way *way)
@@ -231,7 +285,7 @@ static void offer(struct best *best, struct ring_way *way)
 		return;
 	best->least_s = value;
 	*best->way = *way;
-	*best->found = true;
+	best->found = true;
 }
 
 static void offer_alone(struct best *best)
@@ -283,9 +337,20 @@ static void weigh(struct relax *relax, const struct ring_problem *problem, const
 	for (uint32_t i = 0; i < relax->n; i++) {
 		const double *work = problem->work + i * (Q + 1);
 		const double *chunk = problem->chunk_s + i * (Q + 1);
+		double *weighed = relax->work + i * (Q + 1);
 		for (uint32_t t = 0; t <= Q; t++)
-			relax->work[i * (Q + 1) + t] = work[t] + share[i] * chunk[t];
+			weighed[t] = work[t] + share[i] * chunk[t];
 	}
+}
+
+/* What a cost with these prices and shares is above the bound that it stands for. */
+static double surplus(const struct relax *relax, const struct relax_goal *goal, uint32_t head,
+		      const double *price, const double *share)
+{
+	double surplus_s = -goal->more_chunks * goal->low_s;
+	for (uint32_t i = 0; i < relax->n; i++)
+		surplus_s += (i == head ? 0 : price[i]) + share[i] * goal->low_s;
+	return surplus_s;
 }
 
 /* Evaluates a point: the bound of ways over several devices and that of the head alone. */
@@ -294,20 +359,28 @@ static void evaluate(struct relax *relax, const struct best *best, struct dual *
 	const struct ring_problem *problem = best->problem;
 	const struct ring_limits *limits = best->limits;
 	const struct relax_goal *goal = best->goal;
+	const struct pass pass = {
+		.relax = relax, .problem = problem, .limits = limits, .price = dual->price
+	};
 	const uint32_t Q = problem->n_slots, head = limits->head;
-	double offset = goal->more_chunks * goal->low_s;
+	const double alone_chunk_s = problem->chunk_s[head * (Q + 1) + Q];
 	weigh(relax, problem, dual->share);
-	ring_start(problem, limits, problem->work, relax->start);
-	const double alone = relax->start[Q] +
-			     goal->more_chunks * fmax(goal->low_s,
-						      problem->chunk_s[head * (Q + 1) + Q]);
-	for (uint32_t t = 1; t <= Q; t++)
-		relax->start[t] += dual->share[head] * problem->chunk_s[head * (Q + 1) + t];
+	ring_start(problem, limits, relax->work, relax->start);
+	const double alone = relax->start[Q] - dual->share[head] * alone_chunk_s +
+			     goal->more_chunks * fmax(goal->low_s, alone_chunk_s);
 	run_backwards(relax, problem, limits, dual->price);
-	dual->shared = follow(relax, problem, limits, &dual->trail);
-	for (uint32_t i = 0; i < relax->n; i++)
-		offset -= (i == head ? 0 : dual->price[i]) + dual->share[i] * goal->low_s;
-	dual->bound_s = fmin(alone, dual->trail.cost_s + offset);
+	dual->shared = follow(&pass, &dual->trail);
+	dual->bound_s = fmin(alone, dual->trail.cost_s -
+					    surplus(relax, goal, head, dual->price, dual->share));
+}
+
+static void shrink(double *share, uint32_t n, double most)
+{
+	double sum = 0;
+	for (uint32_t i = 0; i < n; i++)
+		sum += share[i];
+	for (uint32_t i = 0; sum > most && i < n; i++)
+		share[i] *= most / sum;
 }
 
 /* Moves from `from` along the subgradient by `length` of bound; false when it is zero. */
@@ -315,13 +388,13 @@ static bool move(struct dual *to, const struct dual *from, const struct best *be
 {
 	const uint32_t n = best->problem->n, head = best->limits->head;
 	const struct relax_goal *goal = best->goal;
-	double visit_norm = 0, chunk_norm = 0, sum = 0;
+	double visit_norm = 0, chunk_norm = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		const double visits = (double)from->trail.visits[i] - 1;
 		const double chunk = from->trail.chunk_s[i] - goal->low_s;
 		if (i != head && (visits > 0 || from->price[i] > 0))
 			visit_norm += visits * visits;
-		if (goal->more_chunks > 0 && (chunk > 0 || from->share[i] > 0))
+		if (!goal->plain && goal->more_chunks > 0 && (chunk > 0 || from->share[i] > 0))
 			chunk_norm += chunk * chunk;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -333,15 +406,13 @@ static bool move(struct dual *to, const struct dual *from, const struct best *be
 			to->price[i] = fmax(0, to->price[i] + length / visit_norm * visits);
 		if (chunk_norm > 0)
 			to->share[i] = fmax(0, to->share[i] + length / chunk_norm * chunk);
-		sum += to->share[i];
 	}
-	for (uint32_t i = 0; sum > goal->more_chunks && i < n; i++)
-		to->share[i] *= goal->more_chunks / sum;
+	shrink(to->share, n, goal->more_chunks);
 	return visit_norm > 0 || chunk_norm > 0;
 }
 
-static void try_real(struct best *best, const struct relax *relax, struct dual *dual,
-		     uint32_t step, double *scratch)
+static void try_real(struct best *best, const struct relax *relax, struct dual *dual, uint32_t step,
+		     double *scratch)
 {
 	if (!dual->shared)
 		return;
@@ -351,16 +422,19 @@ static void try_real(struct best *best, const struct relax *relax, struct dual *
 		repair(best, relax, &dual->trail, scratch);
 }
 
-enum relax_result relax_solve(struct relax *relax, const struct ring_problem *problem,
-			      const struct ring_limits *limits, const struct relax_goal *goal,
-			      double *scratch, struct ring_way *way, bool *found)
+bool relax_closed(const struct relax *relax, double least_s)
 {
-	static const double none[PLAN_DEVICES_MAX];
-	struct best best = { problem, limits, goal, goal->threshold, way, found };
+	return relax->bound_s >= least_s * (1 - SURE);
+}
+
+bool relax_solve(struct relax *relax, const struct ring_problem *problem,
+		 const struct ring_limits *limits, const struct relax_goal *goal, double *scratch,
+		 struct ring_way *way)
+{
+	struct best best = { problem, limits, goal, goal->least_s, way, false };
 	struct dual dual, top;
-	double stride = 1, sum = 0;
+	double stride = 1;
 	uint32_t unchanged = 0;
-	*found = false;
 	relax->n = problem->n;
 	relax->n_slots = problem->n_slots;
 	relax->bound_s = top.bound_s = -INFINITY;
@@ -368,10 +442,7 @@ enum relax_result relax_solve(struct relax *relax, const struct ring_problem *pr
 	offer_alone(&best);
 	memcpy(dual.price, relax->price, sizeof(dual.price));
 	memcpy(dual.share, relax->share, sizeof(dual.share));
-	for (uint32_t i = 0; i < relax->n; i++)
-		sum += dual.share[i];
-	for (uint32_t i = 0; sum > goal->more_chunks && i < relax->n; i++)
-		dual.share[i] *= goal->more_chunks / sum;
+	shrink(dual.share, relax->n, goal->plain ? 0 : goal->more_chunks);
 	for (uint32_t step = 0; step < goal->steps; step++) {
 		evaluate(relax, &best, &dual);
 		try_real(&best, relax, &dual, step, scratch);
@@ -384,17 +455,29 @@ enum relax_result relax_solve(struct relax *relax, const struct ring_problem *pr
 		} else if (++unchanged % PATIENCE == 0) {
 			stride /= 2;
 		}
-		if (relax->bound_s * (1 - SURE) >= best.least_s * (1 - 2 * SURE))
-			return *found ? RELAX_SOLVED : RELAX_PRUNED;
+		if (relax_closed(relax, best.least_s))
+			break;
+		if (step == 0 && goal->guided &&
+		    bound_prices(problem, limits, dual.share, dual.price))
+			continue;
 		const double aim = isinf(best.least_s) ? relax->bound_s * 1.1 : best.least_s;
 		if (!move(&dual, &top, &best, stride * (aim - relax->bound_s)))
 			break;
 	}
+	return best.found;
+}
+
+void relax_settle(struct relax *relax, const struct ring_problem *problem,
+		  const struct ring_limits *limits)
+{
+	static const double none[PLAN_DEVICES_MAX];
+	const uint32_t Q = relax->n_slots, n = relax->n;
 	weigh(relax, problem, none);
 	run_backwards(relax, problem, limits, relax->price);
-	for (uint32_t t = 0; t <= relax->n_slots; t++)
-		for (uint32_t i = 0; i < relax->n; i++)
-			relax->rest[(size_t)i * (relax->n_slots + 1) + t] =
-				relax->finish[(size_t)t * relax->n + i];
-	return RELAX_OPEN;
+	for (uint32_t t = 0; t < Q; t++) {
+		for (uint32_t i = 0; i < n; i++) {
+			relax->rest[(size_t)i * (Q + 1) + t] = relax->finish[(size_t)t * n + i];
+			relax->through[(size_t)i * (Q + 1) + t] = relax->go[(size_t)t * n + i];
+		}
+	}
 }

@@ -8,10 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RELAX_STEPS 30 /* of the relaxation, before all orders are walked */
-#define FEW_STEPS 4    /* where there are too many devices to walk all orders */
-#define WIDE 0.1       /* an interval is wide when it spans more of the turn than this */
-#define NARROW 1e-13 /* an interval this small, relative to the turn, holds nothing better */
+#define FIRST_LOOK_STEPS 30      /* of the relaxation, before any plan is known... */
+#define LOOK_STEPS       4       /* ...and at a first look at each task */
+#define FEW_STEPS        2000000 /* of the search among few of too many devices */
+#define RELAX_STEPS      6       /* and before all orders are walked */
+#define LOW_STEPS        5 /* of bisection for the least cap that a quick bound does not exclude */
+#define STRIDE           0.5   /* the share of an interval that one relaxation should exclude... */
+#define LEAST_STRIDE     0.05  /* ...and the least that is worth to go on with */
+#define FIRST_REACH      0.02  /* a walk looks so far beyond the bound, in turns, at first... */
+#define WALK_STEPS       50000 /* ...and then as far as takes so many steps */
+#define WALK_LEAST       0.3   /* but it excludes at least this share of the interval */
+#define NARROW           1e-13 /* an interval this small, relative to the turn, holds nothing better */
 
 struct task {
 	uint16_t problem;
@@ -23,6 +30,7 @@ struct search {
 	const struct cost *cost;
 	const struct search_wish *wish;
 	struct search_result *result;
+	bool all; /* every task is searched exactly; else there is a look at each */
 	uint32_t n_problems;
 	struct ring_problem *problems;
 	struct ring_limits *limits; /* [n_problems] */
@@ -42,29 +50,18 @@ struct hunt {
 	uint16_t head;
 	uint16_t order[PLAN_DEVICES_MAX];
 	uint32_t n_order;
-	double more_chunks;    /* N/c - 1 */
-	double low_s, high_s;  /* the slowest place takes so much per chunk, whatever the way */
+	double more_chunks;   /* N/c - 1 */
+	double low_s, high_s; /* the slowest place takes so much per chunk, whatever the way */
 	double disk_cap_s;
-	double least_s; /* work + more_chunks * beta */
+	double reach_share; /* how far beyond the bound walks look, as a share of the best turn */
+	bool looking;       /* one relaxation only... */
+	double bound_s;     /* ...and what it proved */
+	double least_s;     /* work + more_chunks * beta */
 	bool found;
 	struct ring_way way; /* of least_s */
 };
 
 /* ---- one task ---- */
-
-enum outcome {
-	OUTCOME_NONE, /* nothing better is here, or nothing that can be found */
-	OUTCOME_WORK, /* `way` has the least work */
-	OUTCOME_OPEN  /* not known without walking all orders: cut the interval first */
-};
-
-static enum outcome solve_order(struct hunt *hunt, double threshold, struct ring_way *way)
-{
-	return ring_solve_order(hunt->problem, hunt->limits, hunt->problem->work, hunt->order,
-				hunt->n_order, threshold, hunt->search->scratch, way)
-		       ? OUTCOME_WORK
-		       : OUTCOME_NONE;
-}
 
 static bool take(struct hunt *hunt, const struct ring_way *way)
 {
@@ -77,9 +74,53 @@ static bool take(struct hunt *hunt, const struct ring_way *way)
 	return true;
 }
 
+/* A bound of the work of ways below a cap on chunks, which the limits then stand for. */
+static double bound_below(struct hunt *hunt, double high)
+{
+	const struct ring_caps caps = { high, hunt->disk_cap_s };
+	ring_limits_set(hunt->limits, hunt->problem, hunt->head, &caps);
+	return bound_way(hunt->problem, hunt->limits) * (1 - NARROW);
+}
+
+/* Where ways with so much work stop being better than the best. */
+static double crossing(const struct hunt *hunt, double work_s)
+{
+	return (hunt->least_s - work_s) / hunt->more_chunks;
+}
+
+/* Narrows [low, high) to where a quick bound does not exclude better ways, and sets the limits for
+ * high; false when nothing stays. */
+static bool narrow(struct hunt *hunt, double *low, double *high)
+{
+	double work_s = bound_below(hunt, *high);
+	if (work_s + hunt->more_chunks * *low >= hunt->least_s)
+		return false;
+	if (hunt->more_chunks == 0 || isinf(hunt->least_s))
+		return true;
+	for (double top = crossing(hunt, work_s); top < *high * 0.99;
+	     top = crossing(hunt, work_s)) {
+		*high = top;
+		work_s = bound_below(hunt, *high);
+		if (work_s + hunt->more_chunks * *low >= hunt->least_s)
+			return false;
+	}
+	double below = *low, above = *high;
+	for (uint32_t i = 0; i < LOW_STEPS; i++) {
+		const double middle = (below + above) / 2;
+		if (bound_below(hunt, middle) + hunt->more_chunks * *low >= hunt->least_s)
+			below = middle;
+		else
+			above = middle;
+	}
+	bound_below(hunt, *high);
+	*low = below;
+	return true;
+}
+
 static void hunt_between(struct hunt *hunt, double low, double high);
 
-/* Looks along the order of the best way, the other devices after it, for a still better one. */
+/* Looks along the order of the best way, the other devices after it, for a still better one. The
+ * limits are as before afterwards. */
 static void polish(struct hunt *hunt)
 {
 	const struct ring_caps caps = hunt->limits->caps;
@@ -87,9 +128,8 @@ static void polish(struct hunt *hunt)
 	hunt->n_order = 0;
 	hunt->order[hunt->n_order++] = hunt->head;
 	for (uint32_t i = 0; i < hunt->way.n_parts; i++) {
-		if (hunt->way.parts[i].device == hunt->head)
-			continue;
-		hunt->order[hunt->n_order++] = hunt->way.parts[i].device;
+		if (hunt->way.parts[i].device != hunt->head)
+			hunt->order[hunt->n_order++] = hunt->way.parts[i].device;
 		taken |= 1u << hunt->way.parts[i].device;
 	}
 	for (uint16_t at = 0; at < hunt->problem->n; at++)
@@ -100,81 +140,113 @@ static void polish(struct hunt *hunt)
 	ring_limits_set(hunt->limits, hunt->problem, hunt->head, &caps);
 }
 
-static enum outcome walk_orders(struct hunt *hunt, double low, struct ring_way *way)
+/* Along the one order: gives below what better ways may still be. */
+static double step_along(struct hunt *hunt, double low, double high)
 {
-	struct search_result *result = hunt->search->result;
-	const double threshold = hunt->least_s - hunt->more_chunks * low;
-	switch (orders_solve(hunt->search->orders, hunt->problem, hunt->limits,
-			     &hunt->search->relax, threshold, &result->steps, way)) {
+	struct ring_way way;
+	if (!ring_solve_order(hunt->problem, hunt->limits, hunt->problem->work, hunt->order,
+			      hunt->n_order, hunt->least_s - hunt->more_chunks * low,
+			      hunt->search->scratch, &way))
+		return low;
+	take(hunt, &way);
+	/* ways with [way.chunk_s, high) cost as much work and more chunk time */
+	return hunt->more_chunks > 0 ? fmin(fmin(way.chunk_s, high), crossing(hunt, way.work_s))
+				     : low;
+}
+
+/* Over all orders, exactly: no better way stays in [the result, high). */
+static double step_exact(struct hunt *hunt, double low, double high, double work_s)
+{
+	struct search *search = hunt->search;
+	struct ring_way way;
+	const double m = hunt->more_chunks;
+	const double reach =
+		m > 0 ? crossing(hunt, work_s + hunt->reach_share * hunt->least_s) : low;
+	const double to = fmax(low, fmin(reach, high - WALK_LEAST * (high - low)));
+	const int64_t before = search->relax.steps;
+	relax_settle(&search->relax, hunt->problem, hunt->limits);
+	const enum orders_result result =
+		orders_solve(search->orders, hunt->problem, hunt->limits, &search->relax,
+			     hunt->least_s - m * to, &search->relax.steps, &way);
+	hunt->reach_share *= before - search->relax.steps > WALK_STEPS ? 0.7 : 1.4;
+	switch (result) {
 	case ORDERS_FOUND:
-		return OUTCOME_WORK;
+		if (take(hunt, &way))
+			polish(hunt);
+		return m > 0 ? fmin(way.chunk_s, crossing(hunt, way.work_s)) : low;
 	case ORDERS_NONE:
-		return OUTCOME_NONE;
+		return isinf(hunt->least_s) ? low : to;
 	case ORDERS_TOO_FAR:
 		break;
 	}
-	result->exact = false;
-	return OUTCOME_NONE;
+	search->result->exact = false;
+	return low;
 }
 
-/* With all orders open; low and the caps of the limits say between what. */
-static enum outcome solve(struct hunt *hunt, double low, bool wide, struct ring_way *way)
+/* One relaxation with shares: perhaps a good way, and whether more is worth while. */
+static void look(struct hunt *hunt, double low)
 {
 	struct search *search = hunt->search;
-	const bool many = hunt->problem->n > ORDERS_DEVICES_MAX;
 	const bool begun = search->result->found || hunt->found || search->wish->any;
-	const struct relax_goal goal = { hunt->more_chunks, low, hunt->least_s,
-					 many && begun ? FEW_STEPS : RELAX_STEPS };
-	bool found;
-	const enum relax_result relaxed = relax_solve(&search->relax, hunt->problem, hunt->limits,
-						      &goal, search->scratch, way, &found);
-	const bool better = found && take(hunt, way);
-	if (relaxed != RELAX_OPEN)
-		return OUTCOME_NONE; /* what is best here is taken already */
-	if (better)
+	const struct relax_goal goal = { hunt->more_chunks,
+					 low,
+					 hunt->least_s,
+					 begun || search->all ? LOOK_STEPS : FIRST_LOOK_STEPS,
+					 false,
+					 search->all };
+	struct ring_way way;
+	if (relax_solve(&search->relax, hunt->problem, hunt->limits, &goal, search->scratch,
+			&way)) {
+		take(hunt, &way);
 		polish(hunt);
-	if (wide && !many)
-		return OUTCOME_OPEN;
-	return walk_orders(hunt, low, way);
+	}
+	hunt->bound_s = search->relax.bound_s;
 }
 
-/* Where to cut an interval: beside the best way's place in it, else in the middle. */
-static double cut(const struct hunt *hunt, double low, double high)
+/* Over all orders: gives below what better ways may still be. */
+static double step_down(struct hunt *hunt, double low, double high)
 {
-	const double at = hunt->way.chunk_s, margin = (high - low) / 10;
-	if (hunt->found && at > low + margin && at < high - margin)
-		return at * (1 + 1e-9);
-	return (low + high) / 2;
+	struct search *search = hunt->search;
+	const double m = hunt->more_chunks;
+	const double cover = m > 0 ? high - STRIDE * (high - low) : low;
+	const struct relax_goal goal = { m, cover, hunt->least_s, RELAX_STEPS, true, true };
+	struct ring_way way;
+	if (search->relax.steps < 0) {
+		search->result->exact = false;
+		return low;
+	}
+	if (relax_solve(&search->relax, hunt->problem, hunt->limits, &goal, search->scratch,
+			&way)) {
+		take(hunt, &way);
+		polish(hunt);
+	}
+	const double work_s = search->relax.bound_s - m * cover;
+	if (work_s + m * low >= hunt->least_s * (1 - NARROW))
+		return low;
+	if (m > 0 && crossing(hunt, work_s) < high - LEAST_STRIDE * (high - low))
+		return crossing(hunt, work_s);
+	return step_exact(hunt, low, high, work_s);
 }
 
-/* Looks for ways whose slowest place takes [low, high) per chunk. */
+/* Looks for ways whose slowest place takes [low, high) per chunk, from above. */
 static void hunt_between(struct hunt *hunt, double low, double high)
 {
-	const struct ring_caps caps = { high, hunt->disk_cap_s };
-	const double threshold = hunt->least_s - hunt->more_chunks * low;
-	const bool wide = hunt->more_chunks * (high - low) > WIDE * hunt->least_s;
-	struct ring_way way;
-	ring_limits_set(hunt->limits, hunt->problem, hunt->head, &caps);
-	if (bound_way(hunt->problem, hunt->limits) * (1 - NARROW) >= threshold)
-		return;
-	const enum outcome outcome = hunt->n_order > 0 ? solve_order(hunt, threshold, &way)
-						       : solve(hunt, low, wide, &way);
-	if (outcome == OUTCOME_NONE)
-		return;
-	if (outcome == OUTCOME_OPEN) {
-		const double middle = cut(hunt, low, high);
-		hunt_between(hunt, low, middle);
-		hunt_between(hunt, middle, high);
+	const bool looking = hunt->looking && hunt->n_order == 0;
+	if (looking && !hunt->search->all) {
+		if (bound_below(hunt, high) + hunt->more_chunks * low < hunt->least_s)
+			look(hunt, low);
 		return;
 	}
-	take(hunt, &way);
-	/* ways with [way.chunk_s, high) cost as much work and more chunk time */
-	const double top = way.chunk_s, middle = (low + top) / 2;
-	if (hunt->more_chunks * (top - low) <= NARROW * hunt->least_s)
-		return;
-	hunt_between(hunt, low, middle);
-	if (way.work_s + hunt->more_chunks * middle < hunt->least_s)
-		hunt_between(hunt, middle, top);
+	while (narrow(hunt, &low, &high) && high > low) {
+		if (looking) {
+			look(hunt, low);
+			return;
+		}
+		high = hunt->n_order > 0 ? step_along(hunt, low, high) : step_down(hunt, low, high);
+		if (high <= low || (!isinf(hunt->least_s) &&
+				    hunt->more_chunks * (high - low) <= NARROW * hunt->least_s))
+			return;
+	}
 }
 
 static double least_chunk_s(const struct ring_problem *problem)
@@ -276,21 +348,41 @@ static uint32_t wished_order(const struct search *search, const struct ring_prob
 	return n;
 }
 
-static void hunt_task(struct search *search, const struct task *task)
+static struct hunt begin_hunt(struct search *search, const struct task *task)
 {
 	struct hunt hunt = {
 		.search = search,
 		.problem = &search->problems[task->problem],
 		.limits = &search->limits[task->problem],
 		.head = task->head,
+		.reach_share = FIRST_REACH,
+		.looking = !search->all,
 	};
 	hunt.more_chunks = cost_more_chunks(search->cost, hunt.problem->chunk);
 	if (search->wish->n_order > 0)
 		hunt.n_order = wished_order(search, hunt.problem, task->head, hunt.order);
+	return hunt;
+}
+
+static void hunt_task(struct search *search, const struct task *task)
+{
+	struct hunt hunt = begin_hunt(search, task);
 	if (search->cost->options->streaming)
 		hunt_with_disk(&hunt);
 	else if (least_work(&hunt, INFINITY, search->result->turn_s))
 		note(&hunt, hunt.least_s);
+}
+
+/* A first look at a task: perhaps a good way, and a better bound. */
+static void look_at_task(struct search *search, struct task *task)
+{
+	struct hunt hunt = begin_hunt(search, task);
+	const double T = search->cost->options->turn.tokens_out, turn_s = search->result->turn_s;
+	hunt.looking = true;
+	hunt.bound_s = INFINITY; /* unless something stays to be looked at */
+	if (least_work(&hunt, search->cost->options->streaming ? turn_s / T : INFINITY, turn_s))
+		note(&hunt, fmax(hunt.least_s, hunt.way.disk_s * T));
+	task->bound_s = fmax(task->bound_s, hunt.bound_s);
 }
 
 /* ---- all tasks ---- */
@@ -336,9 +428,19 @@ static int add_problem(struct search *search, const uint16_t *devices, uint32_t 
 	return rc;
 }
 
+static void look_at_tasks(struct search *search)
+{
+	for (uint32_t i = 0; i < search->n_tasks; i++)
+		if (search->tasks[i].bound_s < search->result->turn_s)
+			look_at_task(search, &search->tasks[i]);
+	qsort(search->tasks, search->n_tasks, sizeof(search->tasks[0]), compare_tasks);
+}
+
 /* What fits does not depend on the size of chunks. */
 static void run_tasks(struct search *search)
 {
+	if (search->all && search->wish->n_order == 0 && !search->wish->any)
+		look_at_tasks(search);
 	for (uint32_t i = 0; i < search->n_tasks; i++) {
 		const struct task *task = &search->tasks[i];
 		uint32_t *hopeless = &search->hopeless[search->problems[task->problem].rounds];
@@ -396,15 +498,50 @@ static void finish(struct search *search)
 	orders_destroy(search->orders);
 }
 
+static int run_among(struct search_result *result, const struct cost *cost, const uint16_t *devices,
+		     uint32_t n, const struct search_wish *wish, bool all, struct fail *fail);
+
+/* Searches also among the devices that hold layers most cheaply, as exactly as few steps can. */
+static int run_few(struct search *search, const uint16_t *devices, struct fail *fail)
+{
+	uint16_t few[PLAN_DEVICES_MAX];
+	const struct ring_caps caps = { INFINITY, INFINITY };
+	const struct ring_problem *problem = &search->problems[search->n_problems - 1];
+	struct ring_limits *limits = &search->limits[search->n_problems - 1];
+	struct search_result *result = search->result;
+	const int64_t steps = result->steps;
+	ring_limits_set(limits, problem, (uint16_t)problem->n, &caps);
+	const uint32_t n = bound_cheapest(problem, limits, ORDERS_DEVICES_MAX, few);
+	for (uint32_t i = 0; i < n; i++)
+		few[i] = devices[few[i]];
+	result->exact = false;
+	result->steps = steps < FEW_STEPS ? steps : FEW_STEPS;
+	const int rc = run_among(result, search->cost, few, n, search->wish, true, fail);
+	result->steps = steps;
+	return rc;
+}
+
+/* `all`: every task is gone into as far as steps last. */
+static int run_among(struct search_result *result, const struct cost *cost, const uint16_t *devices,
+		     uint32_t n, const struct search_wish *wish, bool all, struct fail *fail)
+{
+	struct search search = { .cost = cost, .wish = wish, .result = result, .all = all };
+	int rc = prepare(&search, devices, n, fail);
+	search.relax.steps = result->steps;
+	if (rc == 0)
+		run_tasks(&search);
+	result->steps = search.relax.steps;
+	if (rc == 0 && !all && !wish->any)
+		rc = run_few(&search, devices, fail);
+	finish(&search);
+	return rc;
+}
+
 int search_run(struct search_result *result, const struct cost *cost, const uint16_t *devices,
 	       uint32_t n, const struct search_wish *wish, struct fail *fail)
 {
-	struct search search = { .cost = cost, .wish = wish, .result = result };
+	const bool all = n <= ORDERS_DEVICES_MAX || wish->n_order > 0;
 	if (n == 0 || wish->rounds_least > cost->facts->n_layers)
 		return 0;
-	const int rc = prepare(&search, devices, n, fail);
-	if (rc == 0)
-		run_tasks(&search);
-	finish(&search);
-	return rc;
+	return run_among(result, cost, devices, n, wish, all, fail);
 }
