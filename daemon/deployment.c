@@ -165,7 +165,8 @@ void deployment_options(const struct deployment *deployment, struct plan_options
 	options->epoch = commit_next_epoch(deployment->commit);
 }
 
-static uint32_t gather(struct deployment *deployment, struct plan_candidate *candidates)
+uint32_t deployment_gather(struct deployment *deployment,
+			   struct plan_candidate candidates[PLAN_DEVICES_MAX])
 {
 	const uint32_t n = deployment->services.candidates(deployment->services.context, candidates);
 	for (uint32_t i = 0; i < n; i++)
@@ -197,7 +198,7 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 		options->kv_type = wish->kv_type;
 	if (pin)
 		options->pin = *pin;
-	const uint32_t n = gather(deployment, candidates);
+	const uint32_t n = deployment_gather(deployment, candidates);
 	const int result = plan_make(plan, candidates, n, facts, options, fail);
 	free(options);
 	if (result == 0 && commit) {
@@ -464,9 +465,12 @@ const struct device_id *deployment_planner(const struct deployment *deployment)
 void deployment_members(struct deployment *deployment)
 {
 	struct device_id gone[PLAN_DEVICES_MAX];
+	struct plan_candidate candidates[PLAN_DEVICES_MAX];
 	uint32_t n_gone;
-	follow_seat(deployment, seat_members(&deployment->election,
-					     deployment->config.home->roster, gone, &n_gone));
+	const uint32_t n = deployment_gather(deployment, candidates);
+	follow_seat(deployment,
+		    seat_members(&deployment->election, deployment->config.home->roster,
+				 candidates, n, gone, &n_gone));
 	for (uint32_t i = 0; i < n_gone; i++)
 		deployment_liveness(deployment, &gone[i], LIVENESS_LEFT);
 }

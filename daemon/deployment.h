@@ -96,6 +96,9 @@ int deployment_try(struct deployment *deployment, const struct model_id *model,
 		   const struct plan_wish *wish, bool commit, struct plan *plan, struct fail *fail);
 void deployment_options(const struct deployment *deployment, struct plan_options *options,
 			const struct model_facts *facts);
+/* The devices as this one knows them now; profiles are borrowed until the next call. */
+uint32_t deployment_gather(struct deployment *deployment,
+			   struct plan_candidate candidates[PLAN_DEVICES_MAX]);
 
 /* ---- told by the node ---- */
 

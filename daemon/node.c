@@ -58,6 +58,8 @@ static void tell_profile(struct node *node)
 	if (!bytes.failed)
 		peers_tell(node->peers, FACT_PROFILE, 0, bytes.data, bytes.size);
 	buf_finish(&bytes);
+	if (node->deployment)
+		deployment_members(node->deployment); /* its power ranks a device */
 }
 
 static void refresh_soon(struct node *node)
@@ -188,6 +190,8 @@ static void on_fact(void *context, const struct fact *fact)
 		take_load(node, fact);
 	else if (fact->kind == FACT_MODEL || fact->kind == FACT_MODELS)
 		models_fact(node->models, fact);
+	else if (fact->kind == FACT_PROFILE)
+		deployment_members(node->deployment); /* its power ranks a device */
 }
 
 static void on_roster(void *context)

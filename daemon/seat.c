@@ -8,8 +8,18 @@ bool seat_tick(struct election *election)
 	return election_step(election, &event, clock_ms());
 }
 
-bool seat_members(struct election *election, const struct roster *roster, struct device_id *gone,
-		  uint32_t *n_gone)
+static bool on_mains(const struct plan_candidate *candidates, uint32_t n,
+		     const struct device_id *id)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (device_id_equal(&candidates[i].profile->device, id))
+			return candidates[i].profile->power != POWER_BATTERY;
+	return true;
+}
+
+bool seat_members(struct election *election, const struct roster *roster,
+		  const struct plan_candidate *candidates, uint32_t n_candidates,
+		  struct device_id *gone, uint32_t *n_gone)
 {
 	bool changed = false;
 	*n_gone = 0;
@@ -18,7 +28,9 @@ bool seat_members(struct election *election, const struct roster *roster, struct
 		const struct election_event event = {
 			.kind = ELECTION_MEMBER,
 			.device = member->keys.id,
-			.traits = { .role = member->role, .mains = true },
+			.traits = { .role = member->role,
+				    .mains = on_mains(candidates, n_candidates,
+						      &member->keys.id) },
 		};
 		changed |= election_step(election, &event, clock_ms());
 	}
