@@ -56,7 +56,9 @@ int node_leave(struct node *node, json_t **result, struct fail *fail);
 int node_remove(struct node *node, const char *device, json_t **result, struct fail *fail);
 
 /* Plans `model` for the present home without deploying: {"plan": ..., "text": "..."}. `options`:
- * {"context", "pin": {...}, "paper": bool} or NULL. `commit` true deploys it (a pinned plan). */
+ * {"context", "pin": {...}, "paper": bool} or NULL. `commit` true deploys it (a pinned plan). With
+ * "paper" the answer also has the plan of the paper's method under that name, where there is one,
+ * and the text compares both; nothing can be deployed then. */
 void node_plan(struct node *node, const char *model, const json_t *options, bool commit,
 	       node_answer *answer, void *context);
 

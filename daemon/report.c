@@ -242,48 +242,94 @@ static int read_wish(const json_t *options, struct plan_wish *wish, struct fail 
 	return 0;
 }
 
-static int try_plan(struct node *node, const char *model, const json_t *options, bool commit,
-		    struct plan *plan, struct model_id *id, struct fail *fail)
+static json_t *comparison_answer(const struct plan_comparison *comparison, const char *name)
 {
-	struct plan_pin *pin = NULL;
-	struct plan_wish wish = { 0 };
-	const json_t *pinned = json_object_get(options, "pin");
-	if (!settled(node, fail) || !models_resolve(node->models, model, id, fail) ||
-	    read_wish(options, &wish, fail) != 0)
+	struct buf text;
+	buf_init(&text);
+	plan_comparison_text(comparison, name, &text);
+	buf_u8(&text, 0);
+	json_t *paper = comparison->has_paper ? describe_plan(&comparison->paper) : NULL;
+	json_t *answer = json_pack("{s:i, s:o, s:o*, s:s}", "schema", NODE_SCHEMA, "plan",
+				   describe_plan(&comparison->ours), "paper", paper, "text",
+				   text.failed ? "" : (const char *)text.data);
+	buf_finish(&text);
+	return answer;
+}
+
+/* What is planned, and with what; large, so on the heap. */
+struct planning {
+	struct model_id id;
+	struct plan_pin pin;
+	struct plan_wish wish; /* its pin is the one above, or NULL */
+	bool paper;
+	struct plan plan;
+	struct plan_options options; /* of a comparison */
+	struct plan_candidate candidates[PLAN_DEVICES_MAX];
+	struct plan_comparison comparison;
+};
+
+static int read_planning(struct planning *planning, struct node *node, const char *model,
+			 const json_t *options, struct fail *fail)
+{
+	const json_t *pin = json_object_get(options, "pin");
+	if (!settled(node, fail) || !models_resolve(node->models, model, &planning->id, fail) ||
+	    read_wish(options, &planning->wish, fail) != 0)
 		return -(int)fail->code;
-	if (pinned) {
-		pin = calloc(1, sizeof(*pin));
-		if (!pin)
-			return fail_set(fail, FAIL_MEMORY, "no memory to plan");
-		if (pin_from_json(pin, pinned, fail) != 0) {
-			free(pin);
-			return -(int)fail->code;
-		}
-	}
-	wish.pin = pin;
-	const int result = deployment_try(node->deployment, id, &wish, commit, plan, fail);
-	free(pin);
-	return result;
+	planning->paper = json_is_true(json_object_get(options, "paper"));
+	planning->wish.pin = pin ? &planning->pin : NULL;
+	return pin ? pin_from_json(&planning->pin, pin, fail) : 0;
+}
+
+static int compare(struct planning *planning, struct node *node, struct fail *fail)
+{
+	const struct model_facts *facts = models_facts(node->models, &planning->id);
+	if (!facts)
+		return fail_set(fail, FAIL_NOT_FOUND, "this model is not known in the home");
+	deployment_options(node->deployment, &planning->options, facts);
+	if (planning->wish.context)
+		planning->options.context = planning->wish.context;
+	if (planning->wish.has_kv_type)
+		planning->options.kv_type = planning->wish.kv_type;
+	planning->options.pin = planning->pin;
+	const uint32_t n = deployment_gather(node->deployment, planning->candidates);
+	return plan_compare(&planning->comparison, planning->candidates, n, facts,
+			    &planning->options, fail);
+}
+
+static int try_planning(struct planning *planning, struct node *node, bool commit,
+			struct fail *fail)
+{
+	if (!planning->paper)
+		return deployment_try(node->deployment, &planning->id, &planning->wish, commit,
+				      &planning->plan, fail);
+	if (commit)
+		return fail_set(fail, FAIL_INVALID,
+				"a comparison with the paper's plan puts nothing in force");
+	return compare(planning, node, fail);
 }
 
 void node_plan(struct node *node, const char *model, const json_t *options, bool commit,
 	       node_answer *answer, void *context)
 {
 	struct fail why;
-	struct model_id id;
-	struct plan *plan = calloc(1, sizeof(*plan));
-	if (!plan) {
+	struct planning *planning = calloc(1, sizeof(*planning));
+	if (!planning) {
 		fail_set(&why, FAIL_MEMORY, "no memory to plan");
 		answer(context, NULL, &why);
 		return;
 	}
-	if (try_plan(node, model, options, commit, plan, &id, &why) != 0) {
+	if (read_planning(planning, node, model, options, &why) != 0 ||
+	    try_planning(planning, node, commit, &why) != 0) {
 		answer(context, NULL, &why);
 	} else {
-		const struct model_facts *facts = models_facts(node->models, &id);
-		answer(context, plan_answer(plan, facts ? facts->name : NULL), NULL);
+		const struct model_facts *facts = models_facts(node->models, &planning->id);
+		const char *name = facts ? facts->name : NULL;
+		answer(context,
+		       planning->paper ? comparison_answer(&planning->comparison, name)
+				       : plan_answer(&planning->plan, name),
+		       NULL);
 	}
-	free(plan);
+	free(planning);
 }
 
 /* ---- models come and go ---- */

@@ -7,6 +7,7 @@
 #define PLANNER_PLANNER_H
 
 #include "planner/commit.h"   /* PREPARE, PROMISE, COMMIT: both roles of making a plan live */
+#include "planner/compare.h"  /* our plan beside the paper's */
 #include "planner/describe.h" /* JSON of homes, profiles and plans */
 #include "planner/election.h" /* who plans */
 #include "planner/explain.h"  /* a plan in words */

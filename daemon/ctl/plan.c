@@ -76,7 +76,7 @@ static int show(const struct ctl *ctl, const struct wish *wish, json_t *answer)
 		client_print(answer);
 		return CTL_OK;
 	}
-	if (wish->explain && text)
+	if ((wish->explain || wish->paper) && text)
 		printf("%s%s", text, *text && text[strlen(text) - 1] == '\n' ? "" : "\n");
 	else
 		show_short(json_object_get(answer, "plan"));
@@ -160,18 +160,6 @@ static int read_home(const struct wish *wish, struct home_description *home)
 	return result;
 }
 
-static json_t *described(const struct plan *plan, const struct model_facts *facts)
-{
-	struct buf text;
-	buf_init(&text);
-	plan_text(plan, facts->name, &text);
-	json_t *answer = json_pack("{s:i, s:o, s:o}", "schema", CTL_SCHEMA, "plan",
-				   describe_plan(plan), "text",
-				   json_stringn((const char *)text.data, text.size));
-	buf_finish(&text);
-	return answer;
-}
-
 /* What planning reads and gives; large, so on the heap. */
 struct desk {
 	struct home_description home;
@@ -179,6 +167,7 @@ struct desk {
 	struct plan_options options;
 	struct plan_candidate candidates[PLAN_DEVICES_MAX];
 	struct plan plan;
+	struct plan_comparison comparison; /* instead of `plan`, when the wish is so */
 };
 
 static void set_candidates(struct desk *desk)
@@ -193,16 +182,35 @@ static void set_candidates(struct desk *desk)
 static int make(struct desk *desk, const struct wish *wish, json_t *pin)
 {
 	struct fail fail;
+	const uint32_t n = desk->home.n_devices;
 	plan_options_init(&desk->options, &desk->facts);
 	if (wish->n_context)
 		desk->options.context = (uint32_t)wish->n_context;
 	desk->options.kv_type = wish->kv_type;
 	if (pin && pin_from_json(&desk->options.pin, pin, &fail) < 0)
 		return ctl_complain(CTL_FAILED, "%s: %s", wish->pin, fail.text);
-	if (plan_make(&desk->plan, desk->candidates, desk->home.n_devices, &desk->facts,
-		      &desk->options, &fail) < 0)
-		return ctl_complain(CTL_FAILED, "%s", fail.text);
-	return CTL_OK;
+	const int rc = wish->paper ? plan_compare(&desk->comparison, desk->candidates, n,
+						  &desk->facts, &desk->options, &fail)
+				   : plan_make(&desk->plan, desk->candidates, n, &desk->facts,
+					       &desk->options, &fail);
+	return rc < 0 ? ctl_complain(CTL_FAILED, "%s", fail.text) : CTL_OK;
+}
+
+static json_t *described(const struct desk *desk, const struct wish *wish)
+{
+	struct buf text;
+	buf_init(&text);
+	if (wish->paper)
+		plan_comparison_text(&desk->comparison, desk->facts.name, &text);
+	else
+		plan_text(&desk->plan, desk->facts.name, &text);
+	const bool both = wish->paper && desk->comparison.has_paper;
+	json_t *answer = json_pack("{s:i, s:o, s:o*, s:o}", "schema", CTL_SCHEMA, "plan",
+				   describe_plan(wish->paper ? &desk->comparison.ours : &desk->plan),
+				   "paper", both ? describe_plan(&desk->comparison.paper) : NULL,
+				   "text", json_stringn((const char *)text.data, text.size));
+	buf_finish(&text);
+	return answer;
 }
 
 static int plan_described(struct ctl *ctl, const struct wish *wish, json_t *pin)
@@ -218,7 +226,7 @@ static int plan_described(struct ctl *ctl, const struct wish *wish, json_t *pin)
 		result = make(desk, wish, pin);
 	}
 	if (result == CTL_OK)
-		result = show(ctl, wish, described(&desk->plan, &desk->facts));
+		result = show(ctl, wish, described(desk, wish));
 	free(desk);
 	return result;
 }
@@ -233,8 +241,8 @@ static int check(struct wish *wish, const char *word)
 		wish->model = word;
 	if (wish->devices && !wish->model)
 		return ctl_complain(CTL_USAGE, "--devices needs --model FILE");
-	if (wish->devices && wish->paper)
-		return ctl_complain(CTL_USAGE, "--paper is for the present home");
+	if (wish->commit && wish->paper)
+		return ctl_complain(CTL_USAGE, "--paper only compares: nothing is put in force");
 	if (wish->commit && (!wish->pin || wish->devices))
 		return ctl_complain(CTL_USAGE, "--commit is for a --pin in the present home");
 	if (wish->context && !ctl_number(wish->context, "context", 16, 1 << 20, &wish->n_context))
@@ -259,7 +267,7 @@ int ctl_plan(struct ctl *ctl)
 		{ "pin", "FILE", "settle layers, rounds, head or order: see primactl(1)", &wish.pin,
 		  NULL },
 		{ "commit", NULL, "put the pinned plan in force", NULL, &wish.commit },
-		{ "paper", NULL, "the plan of the paper's own method, to compare", NULL,
+		{ "paper", NULL, "beside the plan of the paper's own method, to compare", NULL,
 		  &wish.paper },
 		{ "devices", "FILE", "plan for the devices described there (what status --json "
 				     "prints); needs no daemon", &wish.devices, NULL },

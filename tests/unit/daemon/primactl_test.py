@@ -293,6 +293,13 @@ class Verbs(unittest.TestCase):
         self.assertGreater(answer["plan"]["token_s"], 0)
         self.assertIn("tokens/s", self.good("plan", "--devices", home, "--model", MODEL))
         self.assertIn("desk", self.good("plan", "--explain", "--devices", home, "--model", MODEL))
+        answer = json.loads(self.good("plan", "--paper", "--json", "--devices", home, "--model",
+                                      MODEL))
+        self.assertGreater(answer["paper"]["token_s"], 0)
+        self.assertIn("the paper's method", answer["text"])
+        self.assertIn("first token after", self.good("plan", "--paper", "--devices", home,
+                                                     "--model", MODEL))
+        self.bad(2, "--paper only compares", "plan", "--paper", "--commit", "--pin", home)
         home.write_text('{"devices": [{"name": "desk", "cores": -1}]}')
         self.bad(1, "home.json: ", "plan", "--devices", home, "--model", MODEL)
 

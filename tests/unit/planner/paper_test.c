@@ -189,6 +189,40 @@ static void our_model_is_never_worse(void **state)
 	assert_true(compared > 100 && better > 15);
 }
 
+/* What primactl plan --paper shows: ours first, by the one forecast that can hold both. */
+static void the_comparison_never_shows_ours_worse(void **state)
+{
+	static struct test_home home;
+	static struct plan_comparison both;
+	struct dice dice = { 34 };
+	uint32_t compared = 0, alone = 0;
+	for (uint32_t i = 0; i < 300; i++) {
+		struct fail fail;
+		struct buf text;
+		test_home_roll(&home, &dice, 1 + dice_below(&dice, 6), 2 + dice_below(&dice, 15),
+			       dice_between(&dice, 0.7, 6));
+		home.options.pin.rounds = dice_chance(&dice, 0.3) ? 2 : 0;
+		if (plan_compare(&both, home.candidates, home.n, &home.facts, &home.options,
+				 &fail) != 0)
+			continue;
+		buf_init(&text);
+		plan_comparison_text(&both, home.facts.name, &text);
+		buf_u8(&text, 0);
+		assert_non_null(strstr((const char *)text.data, "the paper's method"));
+		assert_non_null(strstr((const char *)text.data, both.ours.limit));
+		buf_finish(&text);
+		alone += !both.has_paper;
+		if (!both.has_paper || isinf(forecast(&home, &both.paper)))
+			continue;
+		compared++;
+		assert_true(both.ours_turn_s <= both.paper_turn_s * (1 + 1e-12));
+		assert_true(forecast(&home, &both.ours) == both.ours_turn_s);
+		assert_true(forecast(&home, &both.paper) == both.paper_turn_s);
+	}
+	printf("%u compared, the paper has no plan in %u\n", compared, alone);
+	assert_true(compared > 100 && alone > 0);
+}
+
 static void refuses_pinned_layers(void **state)
 {
 	static struct test_home home;
@@ -201,6 +235,10 @@ static void refuses_pinned_layers(void **state)
 	assert_int_equal(plan_make_paper(&plan, home.candidates, home.n, &home.facts, &home.options,
 					 &fail), -FAIL_INVALID);
 	assert_non_null(strstr(fail.text, "head or rounds"));
+	static struct plan_comparison both;
+	assert_int_equal(plan_compare(&both, home.candidates, home.n, &home.facts, &home.options,
+				      &fail), -FAIL_INVALID);
+	assert_non_null(strstr(fail.text, "head or rounds"));
 }
 
 int main(void)
@@ -210,6 +248,7 @@ int main(void)
 		cmocka_unit_test(one_round_is_never_worse),
 		cmocka_unit_test(costs_what_the_paper_says),
 		cmocka_unit_test(our_model_is_never_worse),
+		cmocka_unit_test(the_comparison_never_shows_ours_worse),
 		cmocka_unit_test(refuses_pinned_layers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
