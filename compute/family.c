@@ -49,6 +49,14 @@ static const struct family families[] = {
 		.experts_renormalised = true,
 	},
 	{
+		/* Qwen 3.5: three layers with a gated delta net, one with attention */
+		.name = "qwen35",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM | LAYER_QK_NORM | LAYER_Q_GATE | LAYER_FFN_NORM_ALIAS,
+		.delta_parts = LAYER_PRE_NORM | LAYER_FFN_NORM_ALIAS | LAYER_DELTA,
+	},
+	{
 		/* 46 layers is the 27B model, whose query scale is that of its wider heads */
 		.name = "gemma2",
 		.pairing = ROPE_HALVES,
@@ -140,9 +148,12 @@ static const struct family families[] = {
 
 static const struct family_tensor tensors[] = {
 	{ "attn_norm.weight", DIM_EMBD, DIM_ONE, LAYER_PRE_NORM, 0, SLOT_ATTN_NORM },
-	{ "attn_q.weight", DIM_EMBD, DIM_Q, 0, LAYER_FUSED_QKV, SLOT_Q },
-	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV, SLOT_K },
-	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV | LAYER_V_IS_K, SLOT_V },
+	{ "attn_q.weight", DIM_EMBD, DIM_Q, 0, LAYER_FUSED_QKV | LAYER_Q_GATE | LAYER_DELTA,
+	  SLOT_Q },
+	{ "attn_q.weight", DIM_EMBD, DIM_Q_GATED, LAYER_Q_GATE, 0, SLOT_Q },
+	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV | LAYER_DELTA, SLOT_K },
+	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV | LAYER_V_IS_K | LAYER_DELTA,
+	  SLOT_V },
 	{ "attn_qkv.weight", DIM_EMBD, DIM_QKV, LAYER_FUSED_QKV, 0, SLOT_QKV },
 	{ "attn_q.bias", DIM_Q, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_Q_BIAS },
 	{ "attn_k.bias", DIM_K, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_K_BIAS },
@@ -151,7 +162,16 @@ static const struct family_tensor tensors[] = {
 	{ "attn_k_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, 0, SLOT_K_NORM },
 	{ "attn_q_norm.weight", DIM_Q, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_Q_NORM },
 	{ "attn_k_norm.weight", DIM_K, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_K_NORM },
-	{ "attn_output.weight", DIM_HEADS, DIM_EMBD, 0, 0, SLOT_ATTN_OUT },
+	{ "attn_output.weight", DIM_HEADS, DIM_EMBD, 0, LAYER_DELTA, SLOT_ATTN_OUT },
+	{ "attn_qkv.weight", DIM_EMBD, DIM_DELTA_MIXED, LAYER_DELTA, 0, SLOT_Q },
+	{ "attn_gate.weight", DIM_EMBD, DIM_DELTA_VALUES, LAYER_DELTA, 0, SLOT_Z },
+	{ "ssm_alpha.weight", DIM_EMBD, DIM_DELTA_HEADS, LAYER_DELTA, 0, SLOT_ALPHA },
+	{ "ssm_beta.weight", DIM_EMBD, DIM_DELTA_HEADS, LAYER_DELTA, 0, SLOT_BETA },
+	{ "ssm_conv1d.weight", DIM_DELTA_TAPS, DIM_DELTA_MIXED, LAYER_DELTA, 0, SLOT_CONV },
+	{ "ssm_dt.bias", DIM_DELTA_HEADS, DIM_ONE, LAYER_DELTA, 0, SLOT_DT_BIAS },
+	{ "ssm_a", DIM_DELTA_HEADS, DIM_ONE, LAYER_DELTA, 0, SLOT_DECAY },
+	{ "ssm_norm.weight", DIM_DELTA_WIDTH, DIM_ONE, LAYER_DELTA, 0, SLOT_DELTA_NORM },
+	{ "ssm_out.weight", DIM_DELTA_VALUES, DIM_EMBD, LAYER_DELTA, 0, SLOT_ATTN_OUT },
 	{ "attn_output.bias", DIM_EMBD, DIM_ONE, LAYER_OUT_BIAS, 0, SLOT_OUT_BIAS },
 	{ "post_attention_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0,
 	  SLOT_POST_ATTN_NORM },
@@ -203,7 +223,7 @@ bool family_tensor_is_float(const struct family_tensor *tensor)
 {
 	static const char bias[] = ".bias";
 	const size_t size = strlen(tensor->name), end = sizeof(bias) - 1;
-	return tensor->rows == DIM_ONE ||
+	return tensor->rows == DIM_ONE || tensor->slot == SLOT_CONV ||
 	       (size > end && strcmp(tensor->name + size - end, bias) == 0);
 }
 
@@ -219,6 +239,7 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 	const uint64_t q = layer ? (uint64_t)layer->n_head * layer->head_k : 0;
 	const uint64_t k = layer ? (uint64_t)layer->n_head_kv * layer->head_k : 0;
 	const uint64_t v = layer ? (uint64_t)layer->n_head_kv * layer->head_v : 0;
+	const struct delta_shape *delta = &shape->delta;
 	switch (dim) {
 	case DIM_ONE:
 		return 1;
@@ -248,6 +269,18 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 		return shape->ropes[0].n_rot / 2;
 	case DIM_EXPERTS:
 		return shape->n_expert;
+	case DIM_Q_GATED:
+		return 2 * q;
+	case DIM_DELTA_MIXED:
+		return (2ull * delta->n_keys + delta->n_values) * delta->width;
+	case DIM_DELTA_VALUES:
+		return (uint64_t)delta->n_values * delta->width;
+	case DIM_DELTA_HEADS:
+		return delta->n_values;
+	case DIM_DELTA_WIDTH:
+		return delta->width;
+	case DIM_DELTA_TAPS:
+		return delta->taps;
 	}
 	return 0;
 }

@@ -30,6 +30,7 @@ struct family {
 	enum rope_pairing pairing;
 	enum activation_kind activation;
 	uint32_t parts;       /* that every layer has: bits of enum layer_part */
+	uint32_t delta_parts; /* that layers with a gated delta net have instead; 0: none has one */
 	uint32_t may;         /* parts that a layer has when the file has their tensors */
 	uint32_t reads;       /* bits of enum family_number */
 	bool rope_factors;    /* there may be tensors of RoPE factors */
@@ -56,7 +57,9 @@ const struct family *family_at(uint32_t index);                  /* NULL after t
 /* Sizes a tensor's sides may have. */
 enum family_dim {
 	DIM_ONE, DIM_EMBD, DIM_VOCAB, DIM_Q, DIM_K, DIM_V, DIM_QKV, DIM_HEADS /* n_head * head_v */,
-	DIM_HEADS_N /* n_head */, DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT, DIM_EXPERTS
+	DIM_HEADS_N /* n_head */, DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT, DIM_EXPERTS,
+	DIM_Q_GATED /* twice DIM_Q */, DIM_DELTA_MIXED /* q, k and v */, DIM_DELTA_VALUES,
+	DIM_DELTA_HEADS /* value heads */, DIM_DELTA_WIDTH, DIM_DELTA_TAPS
 };
 
 /* What a tensor is to a layer: a field of struct weights_layer; a fused one is several. */
@@ -64,7 +67,8 @@ enum family_slot {
 	SLOT_ATTN_NORM, SLOT_Q, SLOT_K, SLOT_V, SLOT_QKV, SLOT_Q_BIAS, SLOT_K_BIAS, SLOT_V_BIAS,
 	SLOT_Q_NORM, SLOT_K_NORM, SLOT_ATTN_OUT, SLOT_OUT_BIAS, SLOT_POST_ATTN_NORM, SLOT_FFN_NORM,
 	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, SLOT_SINKS, SLOT_ROUTER,
-	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, SLOT_OUT_SCALE,
+	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, SLOT_OUT_SCALE, SLOT_Z, SLOT_ALPHA, SLOT_BETA,
+	SLOT_CONV, SLOT_DT_BIAS, SLOT_DECAY, SLOT_DELTA_NORM,
 	FAMILY_SLOTS
 };
 

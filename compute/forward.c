@@ -109,6 +109,7 @@ void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 	static void (*const mixers[])(struct forward *) = {
 		[MIXER_ATTENTION] = mixer_attention,
 		[MIXER_SLIDING] = mixer_attention,
+		[MIXER_DELTA] = mixer_delta,
 	};
 	static void (*const ffns[])(struct forward *) = {
 		[FFN_DENSE] = ffn_dense,

@@ -3,6 +3,7 @@
 #include "compute/router.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -10,7 +11,8 @@
 
 struct widths {
 	uint32_t q, k, v, mixed, ff, rope, widest;
-	uint32_t ones;    /* the widest v head that has a norm without weights */
+	uint32_t ones;    /* the widest of what asks for ones */
+	uint32_t gated;   /* q heads and their gates */
 	uint32_t formats; /* bit per row format in use */
 	size_t partial;   /* floats of one tile's partial results of all heads */
 };
@@ -32,6 +34,11 @@ static uint32_t formats_in_use(const struct model *model)
 	return formats;
 }
 
+static uint32_t delta_channels(const struct model_shape *shape)
+{
+	return (2 * shape->delta.n_keys + shape->delta.n_values) * shape->delta.width;
+}
+
 static struct widths widths_of(const struct model *model)
 {
 	const struct model_shape *shape = model_shape(model);
@@ -51,10 +58,15 @@ static struct widths widths_of(const struct model *model)
 		widths.mixed = max_u32(widths.mixed, layer->n_head * layer->head_v);
 		if (layer->parts & LAYER_V_NORM)
 			widths.ones = max_u32(widths.ones, layer->head_v);
+		if (layer->parts & LAYER_Q_GATE)
+			widths.gated = max_u32(widths.gated, 2 * layer->n_head * layer->head_k);
 		widths.ff = max_u32(widths.ff, layer->n_ff);
 	}
 	for (uint32_t i = 0; i < shape->n_ropes; i++)
 		widths.rope = max_u32(widths.rope, shape->ropes[i].n_rot);
+	widths.q = max_u32(widths.q, delta_channels(shape));
+	widths.ones = max_u32(widths.ones, delta_channels(shape));
+	widths.mixed = max_u32(widths.mixed, shape->delta.n_values * shape->delta.width);
 	widths.widest = max_u32(shape->n_embd, max_u32(widths.mixed, widths.ff));
 	return widths;
 }
@@ -80,11 +92,31 @@ static uint64_t lay_out_experts(struct forward *to, const struct model_shape *sh
 	return at;
 }
 
-static const float *fill_ones(float *ones, uint32_t n)
+static const float *fill(float *values, uint32_t n, float value)
 {
-	for (uint32_t i = 0; ones && i < n; i++)
-		ones[i] = 1;
-	return ones;
+	for (uint32_t i = 0; values && i < n; i++)
+		values[i] = value;
+	return values;
+}
+
+static uint64_t lay_out_delta(struct forward *to, const struct model_shape *shape, uint64_t rows,
+			      uint8_t *base, uint64_t at)
+{
+	const struct delta_shape *delta = &shape->delta;
+	const uint32_t channels = delta_channels(shape), width = delta->width;
+	const uint64_t heads = rows * delta->n_values * sizeof(float);
+	const float length = (float)(1 / sqrt(width));
+	to->convolved = place(base, &at, rows * channels * sizeof(float));
+	to->z = place(base, &at, heads * width);
+	to->alpha = place(base, &at, heads);
+	to->beta = place(base, &at, heads);
+	to->zeros = fill(place(base, &at, channels * sizeof(float)), channels, 0);
+	to->q_lengths = fill(place(base, &at, width * sizeof(float)), width, 1.0f / (float)width);
+	to->k_lengths = fill(place(base, &at, width * sizeof(float)), width, length);
+	to->row_before = place(base, &at, rows * sizeof(*to->row_before));
+	to->row_after = place(base, &at, rows * sizeof(*to->row_after));
+	to->chains = place(base, &at, rows * sizeof(*to->chains));
+	return at;
 }
 
 /* Lays the buffers out from `base`; gives the bytes in all. */
@@ -121,7 +153,10 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	to->up = place(base, &at, pairs * widths.ff * sizeof(float));
 	if (shape->n_expert)
 		at = lay_out_experts(to, shape, rows, base, at);
-	to->ones = fill_ones(place(base, &at, widths.ones * sizeof(float)), widths.ones);
+	to->ones = fill(place(base, &at, widths.ones * sizeof(float)), widths.ones, 1);
+	to->q_gated = place(base, &at, rows * widths.gated * sizeof(float));
+	if (shape->delta.width)
+		at = lay_out_delta(to, shape, rows, base, at);
 	to->logits = place(base, &at, logits * sizeof(float));
 	to->partials = place(base, &at, tiles * widths.partial * sizeof(float));
 	return at;

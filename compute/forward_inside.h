@@ -61,7 +61,17 @@ struct forward {
 	float *gate, *up;                /* [rows_max or pairs_max, n_ff] */
 	float *logits;                   /* [2 * FORWARD_OUTPUT_ROWS, n_vocab] */
 	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
-	const float *ones;               /* [widest v head]; NULL: nobody asks */
+	float *q_gated;                  /* [rows_max, 2 * n_head * head_k] */
+	const float *ones;               /* widest v head or channels of a delta net */
+
+	/* delta nets; q holds what goes into the convolution */
+	float *convolved;                          /* [rows_max, channels] */
+	float *z;                                  /* [rows_max, n_values * width] */
+	float *alpha, *beta;                       /* [rows_max, n_values] */
+	const float *zeros;                        /* [channels] */
+	const float *q_lengths, *k_lengths;        /* [width] */
+	uint32_t *row_before, *row_after, *chains; /* [rows_max] */
+	uint32_t n_chains;
 
 	/* experts; a group is the pairs [group_first, group_end), which the buffers hold at once */
 	uint32_t pairs_max;             /* of a group; at least rows_max */
@@ -79,6 +89,7 @@ struct forward {
 
 /* The mixers and FFNs of the table. */
 void mixer_attention(struct forward *forward);
+void mixer_delta(struct forward *forward);
 void ffn_dense(struct forward *forward);
 void ffn_experts(struct forward *forward);
 

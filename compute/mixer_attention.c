@@ -20,8 +20,10 @@ static void attention_input(void *context, uint32_t row, uint32_t thread)
 static void attention_products(struct forward *forward)
 {
 	const struct weights_layer *held = forward->held;
+	const bool gated = forward->layer->parts & LAYER_Q_GATE;
 	const struct matmul products[] = {
-		forward_product(forward, &held->q, forward->n_rows, forward->q),
+		forward_product(forward, &held->q, forward->n_rows,
+				gated ? forward->q_gated : forward->q),
 		forward_product(forward, &held->k, forward->n_rows, forward->k),
 		forward_product(forward, &held->v, forward->n_rows, forward->v),
 	};
@@ -113,15 +115,27 @@ static void append(struct forward *forward)
 		append_span(forward, piece, 0);
 }
 
+/* Of each head first q, then its gate: the q go to `q`, the gates move up. */
+static void split_gates(const struct layer_shape *layer, float *both, float *q)
+{
+	const size_t width = layer->head_k;
+	for (uint32_t i = 0; i < layer->n_head; i++) {
+		memcpy(q + i * width, both + 2 * i * width, width * sizeof(float));
+		memmove(both + i * width, both + (2 * i + 1) * width, width * sizeof(float));
+	}
+}
+
 /* q, k = RoPE(norm(q)), RoPE(norm(k)) */
 static void attention_heads(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct layer_shape *layer = forward->layer;
 	const struct weights_layer *held = forward->held;
-	float *q = forward->q + (size_t)row * held->q.n_out;
+	float *q = forward->q + (size_t)row * layer->n_head * layer->head_k;
 	float *k = forward->k + (size_t)row * held->k.n_out;
 	float *v = forward->v + (size_t)row * held->v.n_out;
+	if (layer->parts & LAYER_Q_GATE)
+		split_gates(layer, forward->q_gated + (size_t)row * held->q.n_out, q);
 	turn_heads(forward, q, layer->n_head, held->q_norm, held->q_bias, row);
 	temper(forward, q, row);
 	if (layer->parts & LAYER_V_IS_K)
@@ -252,7 +266,12 @@ static void mixed_input(void *context, uint32_t row, uint32_t thread)
 	struct forward *forward = context;
 	const struct matrix *const readers[] = { &forward->held->attn_out };
 	const uint32_t width = readers[0]->n_in;
-	forward_quantise(forward, forward->mixed + (size_t)row * width, width, row, readers, 1);
+	const float *mixed = forward->mixed + (size_t)row * width;
+	float *gates = forward->q_gated + (size_t)row * forward->held->q.n_out;
+	const bool gated = forward->layer->parts & LAYER_Q_GATE;
+	if (gated)
+		forward->kernels->activate(ACTIVATION_SIGMOID, gates, mixed, width);
+	forward_quantise(forward, gated ? gates : mixed, width, row, readers, 1);
 }
 
 void mixer_attention(struct forward *forward)

@@ -281,5 +281,16 @@ uint32_t model_kv_bytes(const struct model *model, uint32_t layer)
 	if (layer >= model->shape.n_layers)
 		return 0;
 	const struct layer_shape *shape = &model->shape.layers[layer];
+	if (shape->mixer == MIXER_DELTA)
+		return 0;
 	return 2 * shape->n_head_kv * (shape->head_k + shape->head_v);
+}
+
+uint32_t model_recurrent_floats(const struct model_shape *shape, uint32_t layer)
+{
+	const struct delta_shape *delta = &shape->delta;
+	if (shape->layers[layer].mixer != MIXER_DELTA)
+		return 0;
+	const uint32_t channels = (2 * delta->n_keys + delta->n_values) * delta->width;
+	return (delta->taps - 1) * channels + delta->n_values * delta->width * delta->width;
 }

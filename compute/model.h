@@ -13,15 +13,20 @@
 
 #define MODEL_LAYERS_LIMIT 512
 #define MODEL_ROPES_MAX    2 /* of layers that see all positions, of layers with a window */
-#define UNIT_TENSORS_MAX   32
+#define UNIT_TENSORS_MAX   48
 #define EXPERTS_LIMIT      1024
 #define EXPERTS_USED_LIMIT 64
 
-enum mixer_kind { MIXER_ATTENTION, MIXER_SLIDING };
+enum mixer_kind { MIXER_ATTENTION, MIXER_SLIDING, MIXER_DELTA /* see mixer_delta.c */ };
 enum ffn_kind { FFN_DENSE, FFN_EXPERTS };
 /* What of its logit an expert counts: a softmax over all, a sigmoid, a softmax over the chosen. */
 enum expert_gating { GATING_SOFTMAX, GATING_SIGMOID, GATING_CHOSEN };
-enum activation_kind { ACTIVATION_SILU, ACTIVATION_GELU_TANH, ACTIVATION_CLAMPED /* gpt-oss */ };
+enum activation_kind {
+	ACTIVATION_SILU,
+	ACTIVATION_GELU_TANH,
+	ACTIVATION_CLAMPED, /* gpt-oss */
+	ACTIVATION_SIGMOID
+};
 enum rope_pairing { ROPE_ADJACENT /* (2i, 2i+1) */, ROPE_HALVES /* (i, i + n/2) */ };
 
 /* What layers may have or not, as bits. */
@@ -31,16 +36,18 @@ enum layer_part {
 	LAYER_QK_NORM = 1 << 2,      /* RMS norm of each q and k head before RoPE */
 	LAYER_QK_NORM_WIDE = 1 << 3, /* RMS norm of all q heads, of all k heads, before RoPE */
 	LAYER_QKV_BIAS = 1 << 4,
-	LAYER_OUT_BIAS = 1 << 5,      /* on what attention adds to the stream */
-	LAYER_FUSED_QKV = 1 << 6,     /* one tensor holds the rows of q, k and v */
-	LAYER_FUSED_GATE_UP = 1 << 7, /* likewise of gate and up */
-	LAYER_EXPERTS = 1 << 8,       /* the FFN is a router and experts */
-	LAYER_EXPERT_BIAS = 1 << 9,   /* on the router and all that an expert computes */
-	LAYER_SINKS = 1 << 10,        /* a score for each head that weighs without a value */
+	LAYER_OUT_BIAS = 1 << 5,        /* on what attention adds to the stream */
+	LAYER_FUSED_QKV = 1 << 6,       /* one tensor holds the rows of q, k and v */
+	LAYER_FUSED_GATE_UP = 1 << 7,   /* likewise of gate and up */
+	LAYER_EXPERTS = 1 << 8,         /* the FFN is a router and experts */
+	LAYER_EXPERT_BIAS = 1 << 9,     /* on the router and all that an expert computes */
+	LAYER_SINKS = 1 << 10,          /* a score for each head that weighs without a value */
 	LAYER_FFN_NORM_ALIAS = 1 << 11, /* the norm before the FFN has another's name in the file */
-	LAYER_V_NORM = 1 << 12,      /* RMS norm of each v head, without weights */
-	LAYER_V_IS_K = 1 << 13,      /* no matrix for v: k before its norm is v */
-	LAYER_OUT_SCALE = 1 << 14,   /* the stream is multiplied by a number after the layer */
+	LAYER_V_NORM = 1 << 12,         /* RMS norm of each v head, without weights */
+	LAYER_V_IS_K = 1 << 13,         /* no matrix for v: k before its norm is v */
+	LAYER_OUT_SCALE = 1 << 14,      /* the stream is multiplied by a number after the layer */
+	LAYER_Q_GATE = 1 << 15,         /* beside each q head lies a gate for what it mixes */
+	LAYER_DELTA = 1 << 16,          /* the mixer is MIXER_DELTA */
 };
 
 /* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the
@@ -50,11 +57,18 @@ enum layer_part {
 struct rope_shape {
 	uint32_t n_rot; /* even; the first values of a head turn */
 	float base, scale;
-	float yarn;                 /* how much of YaRN: 0 (linear only) to 1 */
-	float beta_fast, beta_slow; /* turns within `original` positions where mixing ends, begins */
-	uint32_t original;          /* positions that the model was first trained for */
-	float magnitude;            /* cosines and sines are multiplied by it */
-	bool factors;               /* divided by a tensor of factors, see struct weights */
+	float yarn; /* how much of YaRN: 0 (linear only) to 1 */
+	float beta_fast;   /* turns within `original` positions where mixing begins */
+	float beta_slow;   /* and where it ends */
+	uint32_t original; /* positions that the model was first trained for */
+	float magnitude;   /* cosines and sines are multiplied by it */
+	bool factors;      /* divided by a tensor of factors, see struct weights */
+};
+
+/* The gated delta net: key and value heads of one width; a value head h has key head h % n_keys. */
+struct delta_shape {
+	uint32_t n_keys, n_values, width;
+	uint32_t taps; /* of the convolution before it */
 };
 
 struct layer_shape {
@@ -63,9 +77,9 @@ struct layer_shape {
 	uint32_t parts; /* bits of enum layer_part */
 	uint32_t n_head, n_head_kv;
 	uint32_t head_k, head_v; /* width of a key and a value head */
-	uint32_t n_ff; /* of one expert, where there are experts */
-	uint32_t window; /* sliding: positions seen, itself included; else 0 */
-	uint32_t rope;   /* of model_shape.ropes */
+	uint32_t n_ff;           /* of one expert, where there are experts */
+	uint32_t window;         /* sliding: positions seen, itself included; else 0 */
+	uint32_t rope;           /* of model_shape.ropes */
 };
 
 struct model_shape {
@@ -83,11 +97,12 @@ struct model_shape {
 	/* queries at position p are multiplied by 1 + temperature * ln(1 + floor(p / original)),
 	 * with `original` of the rope; 0: never */
 	float temperature;
+	struct delta_shape delta;         /* zero where no layer has one */
 	uint32_t n_expert, n_expert_used; /* 0: none */
 	enum expert_gating gating;
 	bool experts_renormalised; /* the chosen ones' weights are divided by their sum */
 	float expert_scale;        /* then multiplied by it */
-	bool tied; /* output matrix = embedding table */
+	bool tied;                 /* output matrix = embedding table */
 	uint32_t n_ropes;
 	struct rope_shape ropes[MODEL_ROPES_MAX];
 	struct layer_shape layers[MODEL_LAYERS_LIMIT];
@@ -114,7 +129,10 @@ const char *model_path(const struct model *model); /* "" when parsed from memory
 uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint32_t layer,
 			    const struct gguf_tensor *tensors[UNIT_TENSORS_MAX]);
 
-/* Bytes of K and V, F16, per position of this layer. */
+/* Bytes of K and V, F16, per position of this layer; 0 of recurrent ones. */
 uint32_t model_kv_bytes(const struct model *model, uint32_t layer);
+/* Floats that a recurrent layer keeps of a sequence, whatever its length: the last inputs of its
+ * convolution, then its heads' matrices; 0 for other layers. */
+uint32_t model_recurrent_floats(const struct model_shape *shape, uint32_t layer);
 
 #endif

@@ -53,6 +53,7 @@ static int refuse_features(struct keys *keys)
 		const char *key;
 		const char *what;
 	} rows[] = {
+		{ "nextn_predict_layers", "layers that predict several tokens" },
 		{ "embedding_length_per_layer_input", "an embedding for each layer" },
 		{ "attention.shared_kv_layers", "layers that share keys and values" },
 		{ "expert_shared_count", "experts that every token passes" },
@@ -238,11 +239,57 @@ static bool has_tensor(const struct keys *keys, uint32_t layer, const char *part
 	return gguf_tensor_find(keys->gguf, name) != NULL;
 }
 
+/* Which layers have a gated delta net: all but every n-th, or as a list says. */
+static int is_delta(struct keys *keys, uint32_t layer, bool *delta)
+{
+	struct gguf_array array;
+	uint32_t period = 4;
+	if (gguf_array(keys->gguf, keys_full(keys, "attention.recurrent_layers"), &array)) {
+		if (array.type != GGUF_BOOL || layer >= array.count)
+			return keys_wrong_kind(keys, "a list with true or false for each layer");
+		*delta = array.bytes[layer] != 0;
+		return 0;
+	}
+	if (keys_want_u32(keys, "full_attention_interval", 1, MODEL_LAYERS_LIMIT, &period))
+		return -FAIL_INVALID;
+	*delta = (layer + 1) % period != 0;
+	return 0;
+}
+
+static int read_delta(struct keys *keys, struct model_shape *shape)
+{
+	struct delta_shape *delta = &shape->delta;
+	uint32_t inner;
+	if (!keys->family->delta_parts)
+		return 0;
+	if (keys_need_u32(keys, "ssm.conv_kernel", 2, 16, &delta->taps) ||
+	    keys_need_u32(keys, "ssm.group_count", 1, HEADS_LIMIT, &delta->n_keys) ||
+	    keys_need_u32(keys, "ssm.time_step_rank", 1, HEADS_LIMIT, &delta->n_values) ||
+	    keys_need_u32(keys, "ssm.state_size", 8, HEAD_WIDTH_LIMIT, &delta->width) ||
+	    keys_need_u32(keys, "ssm.inner_size", 1, UINT32_MAX, &inner))
+		return -FAIL_INVALID;
+	if (delta->n_values % delta->n_keys || inner != delta->n_values * delta->width)
+		return fail_set(keys->fail, FAIL_INVALID,
+				"%s: a delta net with %" PRIu32 " key heads and %" PRIu32
+				" value heads of width %" PRIu32 " cannot be %" PRIu32 " wide",
+				gguf_label(keys->gguf), delta->n_keys, delta->n_values,
+				delta->width, inner);
+	for (uint32_t i = 0; i < shape->n_layers; i++) {
+		bool is = false;
+		if (is_delta(keys, i, &is))
+			return -FAIL_INVALID;
+		if (is)
+			shape->layers[i].mixer = MIXER_DELTA;
+	}
+	return 0;
+}
+
 /* Which parts a layer has: the family's, and those whose tensors the file has. */
 static int read_parts(struct keys *keys, struct model_shape *shape)
 {
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
-		uint32_t parts = keys->family->parts;
+		const bool delta = shape->layers[i].mixer == MIXER_DELTA;
+		uint32_t parts = delta ? keys->family->delta_parts : keys->family->parts;
 		if (shape->n_expert)
 			parts |= LAYER_EXPERTS;
 		if (keys->family->may_lack_v && !has_tensor(keys, i, "attn_v.weight") &&
@@ -255,6 +302,11 @@ static int read_parts(struct keys *keys, struct model_shape *shape)
 		}
 		struct layer_shape *layer = &shape->layers[i];
 		layer->parts = parts;
+		if (parts & LAYER_Q_GATE && layer->head_k != layer->head_v)
+			return fail_set(keys->fail, FAIL_INVALID,
+					"%s: the gates of layer %" PRIu32
+					" are as wide as its keys, but its values are not",
+					gguf_label(keys->gguf), i);
 		if (parts & LAYER_V_IS_K && layer->head_k != layer->head_v)
 			return fail_set(keys->fail, FAIL_INVALID,
 					"%s: the values of layer %" PRIu32 " are its keys, but not "
@@ -333,8 +385,8 @@ int shape_read(const struct gguf *gguf, struct model_shape *shape, struct fail *
 	if (result == 0)
 		result = refuse_features(&keys);
 	static int (*const steps[])(struct keys *, struct model_shape *) = {
-		read_sizes,      read_vocabulary,    read_experts, read_layers,  read_heads,
-		shape_rope_read, shape_windows_read, read_parts,   read_numbers,
+		read_sizes,      read_vocabulary,    read_experts, read_layers, read_heads,
+		shape_rope_read, shape_windows_read, read_delta,   read_parts,  read_numbers,
 	};
 	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == 0; i++)
 		result = steps[i](&keys, shape);

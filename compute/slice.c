@@ -46,6 +46,7 @@ static struct state_config state_config_of(const struct model_shape *shape,
 			.head_k = shape->layers[i].head_k,
 			.head_v = shape->layers[i].head_v,
 			.window = shape->layers[i].window,
+			.recurrent = model_recurrent_floats(shape, i),
 		};
 	return (struct state_config){
 		.layers = layers,

@@ -1,6 +1,7 @@
 #include "compute/state.h"
 
 #include "compute/pages.h"
+#include "compute/recurrent.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -11,6 +12,8 @@
 #define NO_SLOT UINT32_MAX
 /* Distinct windows of a model's layers, no window counted too; layers of further ones keep all. */
 #define GROUPS_MAX 4u
+/* Sequences that recurrent layers have room for, where the configuration does not say. */
+#define RECURRENT_SEQUENCES 4u
 
 enum slot_kind { SLOT_FREE, SLOT_SEQUENCE, SLOT_CHECKPOINT };
 
@@ -32,6 +35,7 @@ struct part {
 	struct state_layer shape;
 	uint32_t group;
 	size_t keys, values; /* bytes from the start of a page of its group */
+	uint32_t recurrent;  /* its number among the recurrent layers */
 };
 
 struct state {
@@ -42,7 +46,8 @@ struct state {
 	struct part *parts; /* [n_layers] */
 	uint32_t n_groups;
 	struct group groups[GROUPS_MAX];
-	uint32_t *lengths; /* [STATE_SEQUENCES_MAX, n_layers] */
+	struct recurrent *recurrent; /* NULL: no layer is */
+	uint32_t *lengths;           /* [STATE_SEQUENCES_MAX, n_layers] */
 	struct slot slots[STATE_SEQUENCES_MAX];
 	atomic_uint n_sequences; /* for state_counts */
 };
@@ -89,16 +94,23 @@ static uint32_t find_group(struct group *groups, uint32_t *n_groups, uint32_t wi
 static uint32_t group_layers(const struct state_config *config, struct group *groups,
 			     struct part *parts)
 {
-	uint32_t n_groups = 1;
+	uint32_t n_groups = 1, n_recurrent = 0;
 	groups[0] = (struct group){ .window = 0 };
 	for (uint32_t i = 0; i < config->n_layers; i++) {
 		const struct state_layer *layer = &config->layers[i];
 		const uint32_t at = find_group(groups, &n_groups, layer->window);
+		if (layer->recurrent) {
+			if (parts)
+				parts[i] =
+					(struct part){ .shape = *layer, .recurrent = n_recurrent };
+			n_recurrent++;
+			continue;
+		}
 		const size_t keys = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_k);
 		const size_t values = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_v);
 		if (parts)
 			parts[i] = (struct part){ *layer, at, groups[at].page_bytes,
-						  groups[at].page_bytes + keys };
+						  groups[at].page_bytes + keys, 0 };
 		groups[at].page_bytes += keys + values;
 	}
 	return n_groups;
@@ -115,6 +127,21 @@ static struct pages_config pages_config_of(const struct state_config *config,
 	};
 }
 
+/* Of each sequence a block in every recurrent layer, and another that is being written. */
+static struct recurrent_config recurrent_config_of(const struct state_config *config)
+{
+	struct recurrent_config recurrent = { .n_slots = STATE_SEQUENCES_MAX };
+	for (uint32_t i = 0; i < config->n_layers; i++) {
+		const size_t bytes = config->layers[i].recurrent * sizeof(float);
+		recurrent.n_layers += bytes > 0;
+		recurrent.block_bytes =
+			bytes > recurrent.block_bytes ? bytes : recurrent.block_bytes;
+	}
+	const uint32_t sequences = config->sequences ? config->sequences : RECURRENT_SEQUENCES;
+	recurrent.n_blocks = 2 * sequences * recurrent.n_layers;
+	return recurrent;
+}
+
 uint64_t state_bytes(const struct state_config *config)
 {
 	struct group groups[GROUPS_MAX];
@@ -125,6 +152,9 @@ uint64_t state_bytes(const struct state_config *config)
 		const struct pages_config pages = pages_config_of(config, &groups[i]);
 		bytes += groups[i].page_bytes > 0 ? pages_bytes(&pages) : 0;
 	}
+	const struct recurrent_config recurrent = recurrent_config_of(config);
+	if (recurrent.n_layers)
+		bytes += recurrent_bytes(&recurrent);
 	return bytes;
 }
 
@@ -146,7 +176,11 @@ static bool allocate(struct state *state, const struct state_config *config)
 		if (pages.n_pages > state->pages_total)
 			state->pages_total = pages.n_pages;
 	}
-	return true;
+	const struct recurrent_config recurrent = recurrent_config_of(config);
+	if (recurrent.n_layers == 0)
+		return true;
+	state->recurrent = recurrent_create(&recurrent);
+	return state->recurrent != NULL;
 }
 
 static int check_config(const struct state_config *config, struct fail *fail)
@@ -156,8 +190,8 @@ static int check_config(const struct state_config *config, struct fail *fail)
 				"a KV cache needs at least one layer and one position");
 	for (uint32_t i = 0; i < config->n_layers; i++) {
 		const struct state_layer *layer = &config->layers[i];
-		if (kv_kind_fits(config->kind, layer->head_k) &&
-		    kv_kind_fits(config->kind, layer->head_v))
+		if (layer->recurrent || (kv_kind_fits(config->kind, layer->head_k) &&
+					 kv_kind_fits(config->kind, layer->head_v)))
 			continue;
 		return fail_set(fail, FAIL_UNSUPPORTED,
 				"heads of width %" PRIu32 " and %" PRIu32
@@ -213,6 +247,7 @@ void state_destroy(struct state *state)
 		return;
 	for (uint32_t i = 0; i < state->n_groups; i++)
 		pages_destroy(state->groups[i].pages);
+	recurrent_destroy(state->recurrent);
 	free(state->parts);
 	free(state->lengths);
 	account_release(state->account, ACCOUNT_KV, state->bytes);
@@ -302,6 +337,8 @@ static void release_slot(struct state *state, uint32_t slot)
 	for (uint32_t i = 0; i < state->n_groups; i++)
 		if (state->groups[i].pages)
 			pages_keep(state->groups[i].pages, slot, 0, 0);
+	if (state->recurrent)
+		recurrent_clear(state->recurrent, slot);
 	if (state->slots[slot].kind == SLOT_SEQUENCE)
 		atomic_fetch_sub(&state->n_sequences, 1);
 	state->slots[slot].kind = SLOT_FREE;
@@ -313,6 +350,8 @@ static void share(struct state *state, uint32_t from, uint32_t to)
 	for (uint32_t i = 0; i < state->n_groups; i++)
 		if (state->groups[i].pages)
 			pages_share(state->groups[i].pages, from, to);
+	if (state->recurrent)
+		recurrent_share(state->recurrent, from, to);
 	memcpy(lengths_of(state, to), lengths_of(state, from), state->n_layers * sizeof(uint32_t));
 }
 
@@ -329,10 +368,13 @@ static void rest(struct state *state)
 /* True when sliding layers still have what the row at `position` sees. */
 static bool can_trim(const struct state *state, uint32_t slot, uint32_t position)
 {
+	for (uint32_t i = 0; i < state->n_layers && position > 0; i++)
+		if (state->parts[i].shape.recurrent && lengths_of(state, slot)[i] > position)
+			return false;
 	for (uint32_t i = 0; i < state->n_groups; i++) {
 		const struct group *group = &state->groups[i];
 		const uint32_t seen = position < group->window ? 0 : position - group->window + 1;
-		if (group->window == 0 || position == 0 ||
+		if (group->window == 0 || position == 0 || !group->pages ||
 		    extent_of(state, slot, i).longest <= position)
 			continue;
 		if (seen < pages_first(group->pages, slot) * STATE_PAGE)
@@ -379,6 +421,8 @@ static void trim(struct state *state, uint32_t slot, uint32_t position)
 	for (uint32_t i = 0; i < state->n_layers; i++)
 		if (lengths[i] > position)
 			lengths[i] = position;
+	if (state->recurrent && position == 0)
+		recurrent_clear(state->recurrent, slot);
 	keep_needed(state, slot, false);
 }
 
@@ -456,7 +500,13 @@ static bool own_pages(struct state *state, uint32_t slot, uint32_t first, uint32
 {
 	uint32_t done = 0; /* a bit per group */
 	for (uint32_t i = first; i < end; i++) {
-		const uint32_t group = state->parts[i].group;
+		const struct part *part = &state->parts[i];
+		const uint32_t group = part->group;
+		if (part->shape.recurrent) {
+			if (!recurrent_prepare(state->recurrent, part->recurrent, slot))
+				return false;
+			continue;
+		}
 		if (!(done >> group & 1) &&
 		    !pages_own(state->groups[group].pages, slot, position / STATE_PAGE))
 			return false;
@@ -504,8 +554,12 @@ void state_commit(struct state *state, const uint32_t *slots, uint32_t n_rows, u
 {
 	for (uint32_t i = 0; i < n_rows; i++) {
 		struct slot *slot = &state->slots[slots[i]];
-		for (uint32_t j = first; j < end; j++)
+		for (uint32_t j = first; j < end; j++) {
 			lengths_of(state, slots[i])[j] += slot->pending;
+			if (state->parts[j].shape.recurrent)
+				recurrent_commit(state->recurrent, state->parts[j].recurrent,
+						 slots[i]);
+		}
 		slot->pending = 0;
 	}
 }
@@ -514,6 +568,8 @@ void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows)
 {
 	for (uint32_t i = 0; i < n_rows; i++) {
 		state->slots[slots[i]].pending = 0;
+		if (state->recurrent)
+			recurrent_abandon(state->recurrent, slots[i]);
 		keep_needed(state, slots[i], false);
 	}
 }
@@ -543,6 +599,16 @@ size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t he
 uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, uint32_t position)
 {
 	return pages_table(pages_of(state, layer), slot)[position / STATE_PAGE];
+}
+
+const float *state_now(const struct state *state, uint32_t layer, uint32_t slot)
+{
+	return recurrent_now(state->recurrent, state->parts[layer].recurrent, slot);
+}
+
+float *state_next(const struct state *state, uint32_t layer, uint32_t slot)
+{
+	return recurrent_next(state->recurrent, state->parts[layer].recurrent, slot);
 }
 
 enum kv_kind state_kind(const struct state *state)

@@ -13,6 +13,9 @@
  * refused (FAIL_NOT_FOUND), and whoever wants it drops the sequence and computes it again. A
  * checkpoint holds the pages of its own moment.
  *
+ * Recurrent layers keep a block of floats instead, which knows no earlier position: a sequence that
+ * has such layers can be trimmed to 0 only, any other trim that would shorten it is refused.
+ *
  * Used by the leader thread alone, but for state_counts. */
 #ifndef COMPUTE_STATE_H
 #define COMPUTE_STATE_H
@@ -31,7 +34,8 @@
 /* One layer's part of a page: keys of its heads, then values, in the form of kv.h. */
 struct state_layer {
 	uint32_t n_head_kv, head_k, head_v;
-	uint32_t window; /* positions seen, itself included; 0: all */
+	uint32_t window;    /* positions seen, itself included; 0: all */
+	uint32_t recurrent; /* floats that the layer keeps instead of keys and values; 0: none */
 };
 
 struct state_config {
@@ -56,7 +60,7 @@ uint64_t state_bytes(const struct state_config *config);
 
 /* What a piece of sequence work (WORK_OPEN and so on) would answer: 0, FAIL_INVALID (no such
  * sequence or checkpoint, or the new one exists already), FAIL_MEMORY (STATE_SEQUENCES_MAX) or
- * FAIL_NOT_FOUND (a trim to before what sliding layers kept).
+ * FAIL_NOT_FOUND (a trim to before what sliding layers kept, or of recurrent ones).
  * A checkpoint is known by its sequence and its number; setting it again replaces it; dropping the
  * sequence drops it too. A trim beyond the end keeps all. */
 enum fail_code state_check(const struct state *state, const struct work *work);
@@ -83,6 +87,10 @@ size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head
 size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head);
 /* Where a prepared row's key and value go: the page of its position. */
 uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, uint32_t position);
+/* What a recurrent layer keeps of a slot, see recurrent.h: as it was before the rows under work
+ * (NULL at position 0), and as it will be after them. */
+const float *state_now(const struct state *state, uint32_t layer, uint32_t slot);
+float *state_next(const struct state *state, uint32_t layer, uint32_t slot);
 enum kv_kind state_kind(const struct state *state);
 
 /* Of the layers that keep most: those without a window, where there are any. */

@@ -281,6 +281,13 @@ static const size_t slots[FAMILY_SLOTS] = {
 	[SLOT_UP_BIAS] = IN_LAYER(up_bias),
 	[SLOT_DOWN_BIAS] = IN_LAYER(down_bias),
 	[SLOT_OUT_SCALE] = IN_LAYER(out_scale),
+	[SLOT_Z] = IN_LAYER(z),
+	[SLOT_ALPHA] = IN_LAYER(alpha),
+	[SLOT_BETA] = IN_LAYER(beta),
+	[SLOT_CONV] = IN_LAYER(conv),
+	[SLOT_DT_BIAS] = IN_LAYER(dt_bias),
+	[SLOT_DECAY] = IN_LAYER(decay),
+	[SLOT_DELTA_NORM] = IN_LAYER(delta_norm),
 };
 
 /* Takes rows [first, first + n_out) of a matrix. */

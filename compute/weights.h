@@ -27,10 +27,13 @@ struct weights_layer {
 	const float *attn_norm, *q_norm, *k_norm, *post_attn_norm, *ffn_norm, *post_ffn_norm;
 	const float *q_bias, *k_bias, *v_bias, *out_bias;
 	const float *out_scale;   /* one number */
+	/* of a delta net: [n_values], [n_values], [width], [channels, taps] */
+	const float *decay, *dt_bias, *delta_norm, *conv;
 	const float *sinks;       /* [n_head] */
 	const float *router_bias; /* [n_expert] */
 	const float *gate_bias, *up_bias, *down_bias; /* [n_expert, n_ff or n_embd] */
 	struct matrix q, k, v, attn_out, router;
+	struct matrix z, alpha, beta; /* of a delta net, whose q makes q, k and v */
 	/* Parts of fused tensors are views. Of experts the first; the others follow it. */
 	struct matrix gate, up, down;
 };

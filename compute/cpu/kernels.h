@@ -104,7 +104,7 @@ struct kernels {
 			       uint32_t n_tiles, float *out);
 
 	/* gate[i] = silu(gate[i]) * up[i], or gelu (tanh form); clamped: with g = min(gate, 7) and
-	 * u = up within +-7, g / (1 + exp(-1.702 g)) * (u + 1). */
+	 * u = up within +-7, g / (1 + exp(-1.702 g)) * (u + 1); sigmoid: up / (1 + exp(-gate)). */
 	void (*activate)(enum activation_kind kind, float *gate, const float *up, uint32_t n);
 	void (*add)(float *x, const float *y, uint32_t n); /* x += y */
 	void (*add_scaled)(float *x, const float *y, float factor, uint32_t n); /* x += factor y */

@@ -110,14 +110,27 @@ static __m256 clamped(__m256 gate, __m256 up)
 	return _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), _mm256_add_ps(u, one));
 }
 
+static __m256 sigmoid_times(__m256 gate, __m256 up)
+{
+	const __m256 e = lanes_exp(_mm256_xor_ps(gate, _mm256_set1_ps(-0.0f)));
+	return _mm256_div_ps(up, _mm256_add_ps(_mm256_set1_ps(1.0f), e));
+}
+
+static __m256 activated(enum activation_kind kind, __m256 gate, __m256 up)
+{
+	if (kind == ACTIVATION_CLAMPED)
+		return clamped(gate, up);
+	if (kind == ACTIVATION_SIGMOID)
+		return sigmoid_times(gate, up);
+	return _mm256_mul_ps(gated(kind, gate), up);
+}
+
 void avx2_activate(enum activation_kind kind, float *gate, const float *up, uint32_t n)
 {
 	uint32_t i = 0;
 	for (; i + 8 <= n; i += 8) {
 		const __m256 x = _mm256_loadu_ps(gate + i), y = _mm256_loadu_ps(up + i);
-		_mm256_storeu_ps(gate + i, kind == ACTIVATION_CLAMPED
-						   ? clamped(x, y)
-						   : _mm256_mul_ps(gated(kind, x), y));
+		_mm256_storeu_ps(gate + i, activated(kind, x, y));
 	}
 	c_activate(kind, gate + i, up + i, n - i);
 }

@@ -66,6 +66,11 @@ void c_activate(enum activation_kind kind, float *gate, const float *up, uint32_
 			gate[i] = clamped(gate[i], up[i]);
 		return;
 	}
+	if (kind == ACTIVATION_SIGMOID) {
+		for (uint32_t i = 0; i < n; i++)
+			gate[i] = up[i] / (1.0f + maths_exp(-gate[i]));
+		return;
+	}
 	for (uint32_t i = 0; i < n; i++)
 		gate[i] = gated(kind, gate[i]) * up[i];
 }

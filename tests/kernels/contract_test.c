@@ -95,6 +95,9 @@ static void check_vectors(const struct kernels *kernels)
 	kernels->activate(ACTIVATION_CLAMPED, out, y, 640);
 	expect_hash(kernels, "clamped", out, 640, 0x05c78dd8u);
 	memcpy(out, x, sizeof(out));
+	kernels->activate(ACTIVATION_SIGMOID, out, y, 640);
+	expect_hash(kernels, "sigmoid", out, 640, 0x6cd14707u);
+	memcpy(out, x, sizeof(out));
 	kernels->add_scaled(out, y, 0.3f, 640);
 	kernels->soft_cap(out, 3.5f, 640);
 	expect_hash(kernels, "soft cap", out, 640, 0x580686a4u);

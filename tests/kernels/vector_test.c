@@ -79,6 +79,8 @@ static double gated(enum activation_kind kind, double x, double up)
 {
 	if (kind == ACTIVATION_SILU)
 		return x / (1 + exp(-x)) * up;
+	if (kind == ACTIVATION_SIGMOID)
+		return up / (1 + exp(-x));
 	if (kind == ACTIVATION_CLAMPED) {
 		x = fmin(x, 7);
 		return x / (1 + exp(-1.702 * x)) * (fmin(fmax(up, -7), 7) + 1);
@@ -94,7 +96,7 @@ static void activate(void **unused)
 				     200.0f, -200.0f, 1e20f,   -1e20f,  INFINITY, -1e38f,
 				     NAN,    -104.0f, -103.5f, 3.4e38f };
 	memcpy(s.x + 100, odd, sizeof(odd));
-	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_CLAMPED; kind++) {
+	for (int kind = ACTIVATION_SILU; kind <= ACTIVATION_SIGMOID; kind++) {
 		for (size_t w = 0; w < WIDTHS; w++) {
 			memcpy(s.a, s.x, WIDEST * sizeof(float));
 			memcpy(s.b, s.x, WIDEST * sizeof(float));

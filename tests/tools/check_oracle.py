@@ -27,6 +27,7 @@ FAMILIES = {
     "qwen2": (["--gain", "0.03"], ["--rope-factor", "4", "--yarn", "--original", "16"]),
     "qwen3": (["--gain", "0.03", "--head", "32"], []),
     "qwen3moe": (["--gain", "0.03", "--ff", "256"], []),
+    "qwen35": (["--gain", "0.03"], []),
     "gpt-oss": (["--gain", "0.03", "--ff", "256"], []),
     "gemma2": (["--gain", "0.2", "--entropy", "1"], []),
     "gemma3": (["--gain", "0.2", "--heads-kv", "1"], ["--rope-factor", "8"]),

@@ -39,6 +39,9 @@ FAMILIES = {
     "qwen2": dict(bias=True, eps=1e-6, rope_base=1e6),
     "qwen3": dict(qk="head", eps=1e-6, rope_base=1e6),
     "qwen3moe": dict(qk="head", eps=1e-6, rope_base=1e6, experts=(16, 4)),
+    "qwen35": dict(qk="head", eps=1e-6, rope_base=1e7, ffn_norm="post_attention_norm", gate=True,
+                   delta=3, keys={"full_attention_interval": 3, "ssm.conv_kernel": 4,
+                                  "rope.dimension_sections": [2, 1, 1, 0]}),
     "gpt-oss": dict(bias=True, out_bias=True, sinks=True, rope_base=15e4, windows=True,
                     experts=(8, 4), expert_bias=True, ffn_norm="post_attention_norm",
                     keys={"rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
@@ -58,7 +61,7 @@ FAMILIES = {
                                          "attention.scale": 0.08, "logit_scale": 4.0}),
 }
 FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
-LAYERS = {"gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
+LAYERS = {"qwen35": 4, "gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has when who will
@@ -308,10 +311,17 @@ class Model:
             self.add("rope.dimension_count", 2 * o.head)
             self.add("rope.dimension_count_swa", o.head)
             self.add("rope.freq_base_swa", 1e4)
-        elif o.head or self.gemma:
+        elif o.head or self.gemma or self.family.get("delta"):
             w.add_key_length(o.head)
             w.add_value_length(o.head)
-        if not self.gemma:
+        if self.family.get("delta"):
+            self.add("rope.dimension_count", o.head // 4)
+            self.add("ssm.group_count", o.delta_keys)
+            self.add("ssm.time_step_rank", o.delta_values)
+            self.add("ssm.state_size", o.delta_width)
+            self.add("ssm.inner_size", o.delta_values * o.delta_width)
+            w.add_vocab_size(o.vocab)
+        elif not self.gemma:
             w.add_rope_dimension_count(o.head or o.embd // o.heads)
             w.add_vocab_size(o.vocab)
         if o.rope_factor:
@@ -351,7 +361,8 @@ class Model:
         if self.family.get("fused"):
             self.matrix(at + "attn_qkv.weight", "attn_qkv", q + 2 * k, o.embd, 1.3)
         else:
-            self.matrix(at + "attn_q.weight", "attn_q", q, o.embd, 1.3)
+            both = 2 if self.family.get("gate") else 1
+            self.matrix(at + "attn_q.weight", "attn_q", both * q, o.embd, 1.3)
             self.matrix(at + "attn_k.weight", "attn_k", k, o.embd, 1.3)
             if not wide:
                 self.matrix(at + "attn_v.weight", "attn_v", k, o.embd)
@@ -364,6 +375,25 @@ class Model:
             mean = 0.45 if self.family.get("wide") else 1.2  # there q.k is not scaled
             self.vector(at + "attn_q_norm.weight", q if whole else head, mean)
             self.vector(at + "attn_k_norm.weight", k if whole else head, mean)
+
+    def is_delta(self, i):
+        """qwen35: whether a layer has a gated delta net."""
+        return bool(self.family.get("delta")) and (i + 1) % self.family["delta"] != 0
+
+    def delta(self, at, out):
+        o = self.o
+        keys, values, width = o.delta_keys, o.delta_values, o.delta_width
+        inner, mixed = values * width, (2 * keys + values) * width
+        self.matrix(at + "attn_qkv.weight", "attn_qkv", mixed, o.embd, 1.3)
+        self.matrix(at + "attn_gate.weight", "attn_gate", inner, o.embd, 1.3)
+        self.matrix(at + "ssm_alpha.weight", "ssm_alpha", values, o.embd)
+        self.matrix(at + "ssm_beta.weight", "ssm_beta", values, o.embd)
+        taps = self.rng.standard_normal((mixed, 4)).astype(numpy.float32) * 0.6
+        self.writer.add_tensor(at + "ssm_conv1d.weight", taps)
+        self.vector(at + "ssm_dt.bias", values, 0.0, 1.0)
+        self.vector(at + "ssm_a", values, -0.4, 0.35)
+        self.vector(at + "ssm_norm.weight", width)
+        self.matrix(at + "ssm_out.weight", "ssm_out", o.embd, inner, out)
 
     def experts(self, at, out):
         """A router and its experts, whose matrices lie one after the other."""
@@ -398,7 +428,11 @@ class Model:
         if pre:
             self.vector(at + "attn_norm.weight", o.embd)
         wide = self.is_wide(i)
-        self.attention(at, wide)
+        delta = self.is_delta(i)
+        if delta:
+            self.delta(at, 1.5 * o.gain)
+        else:
+            self.attention(at, wide)
         if post:
             self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
             self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
@@ -406,7 +440,8 @@ class Model:
             self.vector(at + "attn_sinks.weight", o.heads, 0.5, 1.5)
         out = 1.5 if post else 1.5 * o.gain
         head = (o.head or o.embd // o.heads) * (2 if wide else 1)
-        self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
+        if not delta:
+            self.matrix(at + "attn_output.weight", "attn_output", o.embd, o.heads * head, out)
         if self.family.get("out_bias"):
             self.vector(at + "attn_output.bias", o.embd, 0.0, 0.3 * out)
         if pre:
@@ -465,6 +500,9 @@ def parse(arguments):
     p.add_argument("--heads-kv", type=int, default=2)
     p.add_argument("--head", type=int, help="width of a head; embd / heads when missing")
     p.add_argument("--ff", type=int)
+    p.add_argument("--delta-keys", type=int, default=2, help="key heads of a delta net")
+    p.add_argument("--delta-values", type=int, default=4, help="its value heads")
+    p.add_argument("--delta-width", type=int, default=32, help="their width")
     p.add_argument("--experts", type=int, help="0: none")
     p.add_argument("--used", type=int, help="experts that a token goes through")
     p.add_argument("--vocab", type=int, default=512)
@@ -499,7 +537,7 @@ def parse(arguments):
     o.used = usual[1] if o.used is None else o.used
     o.layers = o.layers or LAYERS.get(o.family, 2)
     o.ff = o.ff or 2 * o.embd
-    o.head = o.head or (o.embd // o.heads if gemma else None)
+    o.head = o.head or (o.embd // o.heads if gemma or FAMILIES[o.family].get("delta") else None)
     o.tied = FAMILIES[o.family]["tied"] if o.tied is None else o.tied
     if o.tokenizer != "none" and o.vocab < 280:
         p.error("a tokenizer needs a vocabulary of at least 280")

@@ -3,7 +3,7 @@
 at once. Written from the papers, the published configurations and the meaning of the metadata keys
 (Llama: Touvron et al. 2023; RoPE: Su et al. 2021; YaRN: Peng et al. 2023; LongRoPE: Ding et al. 2024;
 GQA: Ainslie et al. 2023; Gemma 2 and 3: Gemma Team 2024, 2025; OLMo 2: OLMo Team 2024; Granite 3: IBM
-2024; Phi-3: Abdin et al. 2024; Mixtral: Jiang et al. 2024; Qwen 3: Qwen Team 2025; gpt-oss: OpenAI
+2024; Phi-3: Abdin et al. 2024; Mixtral: Jiang et al. 2024; gated delta nets: Yang et al. 2024; Qwen 3: Qwen Team 2025; gpt-oss: OpenAI
 2025), not from the engine, so that an error there does not repeat here.
 
 Everything is exact but for float64, unless `rounded`: then keys and values are rounded to F16 and
@@ -39,6 +39,7 @@ FAMILIES = {
     "qwen2": dict(rope="halves"),
     "qwen3": dict(rope="halves"),
     "qwen3moe": dict(rope="halves"),
+    "qwen35": dict(rope="halves", ffn_norm="post_attention_norm", gate=True),
     "gpt-oss": dict(rope="halves", windows=(2, None, True), clamped=True, chosen=True,
                     ffn_norm="post_attention_norm"),
     "gemma2": dict(rope="halves", gelu=True, embedding="sqrt", windows=(2, None, True),
@@ -180,6 +181,9 @@ class Oracle:
             q, k, v = self.n_head * self.head_k, self.n_head_kv * self.head_k, heads * width
             first = {"attn_q": 0, "attn_k": q, "attn_v": q + k}[name]
             out = self.product(x, at + "attn_qkv.weight", slice(first, first + v))
+        elif name == "attn_q" and self.facts.get("gate"):  # of each head q, then its gate
+            both = self.product(x, f"{at}{name}.weight").reshape(len(x), heads, 2, width)
+            out, self.gates = both[:, :, 0].reshape(len(x), -1), both[:, :, 1].reshape(len(x), -1)
         elif self.has(f"{at}{name}.weight"):
             out = self.product(x, f"{at}{name}.weight")
         else:  # Gemma 4: values are keys as they were before norm and rotation
@@ -219,8 +223,39 @@ class Oracle:
         original = self.key("rope.scaling.original_context_length")
         return 1 + scale * numpy.log(1 + positions // original)
 
+    def delta(self, x, layer):
+        """The gated delta net, position after position. In the file a value head h has key head
+        h modulo the key heads; `ssm_a` is -exp(A)."""
+        at = f"blk.{layer}."
+        n, eps = len(x), 1e-6
+        keys, values = self.key("ssm.group_count"), self.key("ssm.time_step_rank")
+        width, taps = self.key("ssm.state_size"), self.weight(at + "ssm_conv1d.weight")
+        mixed = self.product(x, at + "attn_qkv.weight")
+        padded = numpy.concatenate([numpy.zeros((taps.shape[1] - 1, mixed.shape[1])), mixed])
+        mixed = sum(padded[i:i + n] * taps[:, i] for i in range(taps.shape[1]))
+        mixed = mixed / (1 + numpy.exp(-mixed))
+        q, k, v = numpy.split(mixed.reshape(n, -1, width), [keys, 2 * keys], 1)
+        q, k = (a / numpy.sqrt((a * a).sum(-1, keepdims=True) + eps) for a in (q, k))
+        q, k = (numpy.tile(a, (1, values // keys, 1)) for a in (q / math.sqrt(width), k))
+        soft = numpy.log1p(numpy.exp(self.product(x, at + "ssm_alpha.weight") +
+                                     self.weight(at + "ssm_dt.bias")))
+        decay = numpy.exp(self.weight(at + "ssm_a") * soft)
+        beta = 1 / (1 + numpy.exp(-self.product(x, at + "ssm_beta.weight")))
+        state = numpy.zeros((values, width, width))  # [head, key, value]
+        out = numpy.zeros((n, values, width))
+        for t in range(n):
+            state *= decay[t][:, None, None]
+            missing = beta[t][:, None] * (v[t] - numpy.einsum("hk,hkv->hv", k[t], state))
+            state += k[t][:, :, None] * missing[:, None, :]
+            out[t] = numpy.einsum("hk,hkv->hv", q[t], state)
+        out = self.norm(out, at + "ssm_norm.weight").reshape(n, -1)
+        z = self.product(x, at + "attn_gate.weight")
+        return self.product(out * z / (1 + numpy.exp(-z)), at + "ssm_out.weight")
+
     def attention(self, x, layer):
         at = f"blk.{layer}."
+        if self.has(at + "ssm_a"):
+            return self.delta(x, layer)
         n = len(x)
         self.enter(layer)
         q = self.project(x, layer, "attn_q", self.n_head, self.head_k)
@@ -245,6 +280,8 @@ class Oracle:
         else:
             scores = softmax(scores)
         mixed = numpy.einsum("hqk,khd->qhd", scores, v).reshape(n, -1)
+        if self.facts.get("gate"):
+            mixed = mixed / (1 + numpy.exp(-self.gates))
         out = self.product(mixed, at + "attn_output.weight")
         bias = at + "attn_output.bias"
         return out + self.weight(bias) if self.has(bias) else out

@@ -448,6 +448,17 @@ static void test_only_wanted_rows_get_logits(void **given)
 	run_finish(&run);
 }
 
+/* False where a layer is recurrent, which knows no earlier position: the trim is refused then. */
+static bool trim(const struct engine *engine, uint32_t sequence, uint32_t position)
+{
+	bool can = true;
+	for (uint32_t i = 0; i < engine->shape->n_layers; i++)
+		can = can && engine->shape->layers[i].mixer != MIXER_DELTA;
+	assert_int_equal(drive_sequence(engine->slice, WORK_TRIM, sequence, 0, position),
+			 can ? FAIL_NONE : FAIL_NOT_FOUND);
+	return can;
+}
+
 static void test_fork_trim_checkpoint(void **given)
 {
 	const struct engine *engine = *given;
@@ -460,11 +471,14 @@ static void test_fork_trim_checkpoint(void **given)
 	assert_int_equal(append(engine, &run, 2, 6, 70, 30), FAIL_NONE); /* another text */
 	assert_int_equal(append(engine, &run, 1, 0, 70, 30), FAIL_NONE);
 	assert_reference_logits(engine, &run, 70, 30);
-	assert_int_equal(drive_sequence(engine->slice, WORK_TRIM, 2, 0, 70), FAIL_NONE);
+	if (!trim(engine, 2, 70)) {
+		assert_int_equal(drive_sequence(engine->slice, WORK_TRIM, 2, 0, 0), FAIL_NONE);
+		assert_int_equal(append(engine, &run, 2, 0, 0, 70), FAIL_NONE);
+	}
 	assert_int_equal(append(engine, &run, 2, 0, 70, 10), FAIL_NONE);
 	assert_reference_logits(engine, &run, 70, 10);
-	assert_int_equal(drive_sequence(engine->slice, WORK_TRIM, 1, 0, 3), FAIL_NONE);
-	assert_int_equal(append(engine, &run, 1, 6, 3, 100), FAIL_NONE);
+	if (trim(engine, 1, 3))
+		assert_int_equal(append(engine, &run, 1, 6, 3, 100), FAIL_NONE);
 	assert_int_equal(drive_sequence(engine->slice, WORK_RESTORE, 1, 9, 0), FAIL_NONE);
 	assert_int_equal(append(engine, &run, 1, 0, 70, 50), FAIL_NONE);
 	assert_reference_logits(engine, &run, 70, 50);
