@@ -1,10 +1,17 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/avx512.h"
 #include "compute/cpu/c.h"
+#include "compute/cpu/panel_avx512.h"
+
+static bool is_for_avx2(const struct matmul *product)
+{
+	return row_format_of(product->type) == ROW_F32 ||
+	       (product->n_rows <= 2 && packing_of(product->type).octets);
+}
 
 static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
-	if (row_format_of(product->type) == ROW_F32)
+	if (is_for_avx2(product))
 		avx2_matmul(product, first, end);
 	else
 		avx512_matmul_integer(product, first, end);
