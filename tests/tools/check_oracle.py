@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import numpy
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from make_model import make_model
 from oracle import Oracle
@@ -39,16 +40,25 @@ FAMILIES = {
     "olmo2": (["--gain", "0.03", "--set", "token_embd=F32"], ["--windows", "--layers", "5"]),
     "granite": (["--gain", "3"], []),
 }
-TYPES = {"llama": ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K"),
+TYPES = {"llama": ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K",
+                   "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S", "IQ3_XXS", "IQ2_XXS", "IQ2_XS",
+                   "IQ2_S", "IQ1_S", "IQ1_M", "MXFP4"),
          "gemma3": ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K")}
 OTHERS = ("Q8_0", "Q4_K_M")
+# with the usual seed, a number in the middle goes the other way early and moves all later positions
+SEEDS = {"IQ3_XXS": ["--seed", "3"]}
+
+
+def is_wide(kind):
+    return kind.endswith("_M") or GGML_QUANT_SIZES[GGMLQuantizationType[kind]][0] == 256
 
 
 def models():
     for family, (options, floats) in FAMILIES.items():
         yield f"{family} F32", [*options, *floats, "--type", "F32"]
         for kind in TYPES.get(family, OTHERS):
-            yield f"{family} {kind}", [*options, "--type", kind, *(K if "_K" in kind else ())]
+            yield f"{family} {kind}", [*options, "--type", kind, *(K if is_wide(kind) else ()),
+                                      *SEEDS.get(kind, ())]
     yield "gemma3 Q4_K_M, no window", [*FAMILIES["gemma3"][0], "--type", "Q4_K_M", "--window", "0", *K]
     yield ("llama Q4_K_M, untied", [*FAMILIES["llama"][0], "--type", "Q4_K_M", "--no-tied", "--head",
                                     "32", *K])
@@ -84,7 +94,7 @@ def engine(program, folder, path):
 
 def check(program, folder, name, options):
     path = folder / "oracle.gguf"
-    quantised = "Q" in name
+    quantised = "Q" in name or "FP4" in name
     make_model(path, "--embd", "256", "--tokenizer", "none", "--family", name.split()[0], *options)
     hidden, logits = engine(program, folder, path)
     borders, near_logits = Oracle(path, rounded=True).run(TOKENS)

@@ -17,6 +17,8 @@ import gguf
 import numpy
 from gguf import GGMLQuantizationType as Type
 
+import blocks
+
 UNITS = {"F32": 1, "F16": 1, "BF16": 1}  # everything else is made of blocks
 
 PRESETS = {
@@ -131,7 +133,7 @@ def random_blocks(rng, name, n, sigma):
         sc = rng.integers(16, 128, (n, 16)) * rng.choice([-1, 1], (n, 16))
         return numpy.concatenate([random_bytes(rng, n, 192), sc.astype(numpy.int8).view(numpy.uint8),
                                   scales(rng, n, sigma / (18.5 * 80.0))], -1)
-    raise SystemExit(f"no way to make weights of type {name}")
+    return blocks.random_blocks(rng, name, n, sigma)
 
 
 def weights(rng, name, rows, columns, sigma):
@@ -140,8 +142,8 @@ def weights(rng, name, rows, columns, sigma):
         values = (rng.standard_normal((rows, columns)) * sigma).astype(numpy.float32)
         return gguf.quants.quantize(values, Type[name])
     block, size = gguf.GGML_QUANT_SIZES[Type[name]]
-    blocks = random_blocks(rng, name, rows * columns // block, sigma)
-    return numpy.ascontiguousarray(blocks).reshape(rows, columns // block * size)
+    made = random_blocks(rng, name, rows * columns // block, sigma)
+    return numpy.ascontiguousarray(made).reshape(rows, columns // block * size)
 
 
 def fitting(name, columns):
