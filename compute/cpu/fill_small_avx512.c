@@ -4,6 +4,34 @@
 
 #define BLOCKS 8 /* of a panel */
 
+/* What nibbles stand for, made unsigned by its packing's offset. */
+static const uint8_t fp4_values[16] = { FP4_OFFSET,     FP4_OFFSET + 1,  FP4_OFFSET + 2,
+					FP4_OFFSET + 3, FP4_OFFSET + 4,  FP4_OFFSET + 6,
+					FP4_OFFSET + 8, FP4_OFFSET + 12, FP4_OFFSET,
+					FP4_OFFSET - 1, FP4_OFFSET - 2,  FP4_OFFSET - 3,
+					FP4_OFFSET - 4, FP4_OFFSET - 6,  FP4_OFFSET - 8,
+					FP4_OFFSET - 12 };
+
+/* 16 bytes of pairs to 32 columns. */
+FORCE_INLINE void put_nibbles(struct sixteen rows, size_t offset, __m512i w[8])
+{
+	__m512i packed[4];
+	turn_16(rows, offset, packed);
+	UNROLL
+	for (int c = 0; c < 4; c++) {
+		w[c] = nibbles_low(packed[c]);
+		w[4 + c] = nibbles_high(packed[c]);
+	}
+}
+
+FORCE_INLINE void put_looked_up(struct sixteen rows, size_t offset, __m512i table, __m512i w[8])
+{
+	put_nibbles(rows, offset, w);
+	UNROLL
+	for (int c = 0; c < 8; c++)
+		w[c] = _mm512_shuffle_epi8(table, w[c]);
+}
+
 FORCE_INLINE void set_scales(const struct column_16 *columns, uint32_t n, struct panel *panel)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -14,23 +42,10 @@ void fill_q4_0(const struct format *format, struct sixteen rows, uint32_t n, str
 {
 	struct column_16 d[BLOCKS];
 	for (uint32_t i = 0; i < n; i++, rows.bytes += 18) {
-		__m512i packed[4];
 		collect_16(rows, 0, &d[i]);
-		turn_16(rows, 2, packed);
-		UNROLL
-		for (int c = 0; c < 4; c++) {
-			panel->w[8 * i + c] = nibbles_low(packed[c]);
-			panel->w[8 * i + 4 + c] = nibbles_high(packed[c]);
-		}
+		put_nibbles(rows, 2, panel->w + 8 * i);
 	}
 	set_scales(d, n, panel);
-}
-
-/* Byte `index` of each lane, four times. */
-FORCE_INLINE __m512i repeat_byte(__m512i v, int index)
-{
-	const __m512i first = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
-	return _mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8((char)index)));
 }
 
 /* Column 4c + i of a row has its fifth bit at 4c + i of the row's 32. */
@@ -38,11 +53,8 @@ FORCE_INLINE void add_fifth_bits(__m512i bits, __m512i w[8])
 {
 	const __m512i sixteen = _mm512_set1_epi8(16);
 	UNROLL
-	for (int c = 0; c < 8; c++) {
-		const __m512i own = _mm512_set1_epi32(c % 2 ? (int)0x80402010 : 0x08040201);
-		const __mmask64 set = _mm512_test_epi8_mask(repeat_byte(bits, c / 2), own);
-		w[c] = _mm512_mask_add_epi8(w[c], set, w[c], sixteen);
-	}
+	for (int c = 0; c < 8; c++)
+		w[c] = _mm512_mask_add_epi8(w[c], bits_of_columns(bits, c), w[c], sixteen);
 }
 
 void fill_q5_0(const struct format *format, struct sixteen rows, uint32_t n, struct panel *panel)
@@ -51,16 +63,11 @@ void fill_q5_0(const struct format *format, struct sixteen rows, uint32_t n, str
 	struct column_32 high[2];
 	collect_32(rows, 2, &high[0]);
 	for (uint32_t i = 0; i < n; i++, rows.bytes += 22) {
-		__m512i packed[4], *w = panel->w + 8 * i;
+		__m512i *w = panel->w + 8 * i;
 		collect_16(rows, 0, &d[i]);
-		turn_16(rows, 6, packed);
+		put_nibbles(rows, 6, w);
 		if (i + 1 < n)
 			collect_32(rows, 22 + 2, &high[(i + 1) % 2]);
-		UNROLL
-		for (int c = 0; c < 4; c++) {
-			w[c] = nibbles_low(packed[c]);
-			w[4 + c] = nibbles_high(packed[c]);
-		}
 		add_fifth_bits(_mm512_load_si512(high[i % 2].lanes), w);
 	}
 	set_scales(d, n, panel);
@@ -79,4 +86,72 @@ void fill_q8_0(const struct format *format, struct sixteen rows, uint32_t n, str
 			panel->w[8 * i + c] = _mm512_xor_si512(packed[c], top);
 	}
 	set_scales(d, n, panel);
+}
+
+/* d and what is added, which the contract takes as a negative minimum. */
+FORCE_INLINE void set_pairs(const struct column_32 *columns, uint32_t n, struct panel *panel)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const __m512i pair = _mm512_load_si512(columns[i].lanes);
+		panel->scale[i] = low_halves(pair);
+		panel->minimum[i] = low_halves(_mm512_srli_epi32(pair, 16));
+	}
+}
+
+void fill_q4_1(const struct format *format, struct sixteen rows, uint32_t n, struct panel *panel)
+{
+	struct column_32 pairs[BLOCKS];
+	for (uint32_t i = 0; i < n; i++, rows.bytes += 20) {
+		collect_32(rows, 0, &pairs[i]);
+		put_nibbles(rows, 4, panel->w + 8 * i);
+	}
+	set_pairs(pairs, n, panel);
+}
+
+void fill_q5_1(const struct format *format, struct sixteen rows, uint32_t n, struct panel *panel)
+{
+	struct column_32 pairs[BLOCKS], high[2];
+	collect_32(rows, 4, &high[0]);
+	for (uint32_t i = 0; i < n; i++, rows.bytes += 24) {
+		__m512i *w = panel->w + 8 * i;
+		collect_32(rows, 0, &pairs[i]);
+		put_nibbles(rows, 8, w);
+		if (i + 1 < n)
+			collect_32(rows, 24 + 4, &high[(i + 1) % 2]);
+		add_fifth_bits(_mm512_load_si512(high[i % 2].lanes), w);
+	}
+	set_pairs(pairs, n, panel);
+}
+
+void fill_iq4_nl(const struct format *format, struct sixteen rows, uint32_t n, struct panel *panel)
+{
+	const __m512i table = iq4_values();
+	struct column_16 d[BLOCKS];
+	for (uint32_t i = 0; i < n; i++, rows.bytes += 18) {
+		collect_16(rows, 0, &d[i]);
+		put_looked_up(rows, 2, table, panel->w + 8 * i);
+	}
+	set_scales(d, n, panel);
+}
+
+/* 2^(e - 128); the smallest two are denormal. */
+FORCE_INLINE __m512 power_of_two(const struct column_16 *column)
+{
+	const __m512i e = _mm512_cvtepu16_epi32(_mm256_load_si256((const void *)column->lanes));
+	const __mmask16 denormal = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+	const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+	return _mm512_castsi512_ps(
+		_mm512_mask_sllv_epi32(normal, denormal, _mm512_set1_epi32(0x00200000), e));
+}
+
+void fill_mxfp4(const struct format *format, struct sixteen rows, uint32_t n, struct panel *panel)
+{
+	const __m512i table = _mm512_broadcast_i32x4(load_128(fp4_values));
+	struct column_16 e[BLOCKS];
+	for (uint32_t i = 0; i < n; i++, rows.bytes += 17) {
+		collect_8(rows, 0, &e[i]);
+		put_looked_up(rows, 1, table, panel->w + 8 * i);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		panel->scale[i] = power_of_two(&e[i]);
 }

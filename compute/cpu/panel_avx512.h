@@ -34,8 +34,7 @@ typedef void panel_fill(const struct format *format, struct sixteen rows, uint32
 struct packing {
 	panel_fill *fill;
 	int32_t offset; /* 0 for formats with minima */
-	bool octets;    /* unpacked eight rows at a time: one or two rows of activations are quicker
-			 * with AVX2, without a panel */
+	bool slow;      /* to fill: one or two rows of activations are quicker with AVX2 */
 };
 
 /* Of any type that format_of knows. */

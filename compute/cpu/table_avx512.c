@@ -6,7 +6,7 @@
 static bool is_for_avx2(const struct matmul *product)
 {
 	return row_format_of(product->type) == ROW_F32 ||
-	       (product->n_rows <= 2 && packing_of(product->type).octets);
+	       (product->n_rows <= 2 && packing_of(product->type).slow);
 }
 
 static void matmul(const struct matmul *product, uint32_t first, uint32_t end)

@@ -2,6 +2,8 @@
 #ifndef COMPUTE_CPU_UNPACK_AVX512_H
 #define COMPUTE_CPU_UNPACK_AVX512_H
 
+#include "compute/cpu/fill_avx512.h"
+#include "compute/cpu/formats_decode.h"
 #include "compute/cpu/panel_avx512.h"
 #include "compute/cpu/turn_avx512.h"
 
@@ -23,16 +25,28 @@ FORCE_INLINE __m512i or_masked(__m512i v, __m512i bits, __m512i mask)
 	return _mm512_ternarylogic_epi32(v, bits, mask, 0xf8);
 }
 
-/* The F16 in the low halves of the lanes. vcvtph2ps gives the bits of base/half.h (kernels test).
- */
+/* Byte `index` of each lane, four times. */
+FORCE_INLINE __m512i repeat_byte(__m512i v, int index)
+{
+	const __m512i first = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+	return _mm512_shuffle_epi8(v, _mm512_add_epi8(first, _mm512_set1_epi8((char)index)));
+}
+
+/* Bit 4c + i of each lane belongs to byte i of the lane. */
+FORCE_INLINE __mmask64 bits_of_columns(__m512i bits, int c)
+{
+	const __m512i own = _mm512_set1_epi32(c % 2 ? (int)0x80402010 : 0x08040201);
+	return _mm512_test_epi8_mask(repeat_byte(bits, c / 2), own);
+}
+
+/* The F16 in the low halves of the lanes. vcvtph2ps gives the bits of base/half.h (tests). */
 FORCE_INLINE __m512 low_halves(__m512i lanes)
 {
 	return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(lanes));
 }
 
 /* Columns of one number each are collected through memory: loads and stores have time to spare,
- * shuffles have none. What was stored in small pieces is not to be loaded at once, in large ones.
- */
+ * shuffles have none. What was stored in small pieces is not to be loaded whole at once. */
 struct column_16 {
 	uint16_t lanes[PANEL_OUTPUTS] __attribute__((aligned(32)));
 };
@@ -53,6 +67,15 @@ FORCE_INLINE void collect_16(struct sixteen rows, size_t offset, struct column_1
 	}
 }
 
+/* Single bytes, widened. */
+FORCE_INLINE void collect_8(struct sixteen rows, size_t offset, struct column_16 *column)
+{
+	volatile uint16_t *lanes = column->lanes;
+	UNROLL
+	for (size_t r = 0; r < PANEL_OUTPUTS; r++)
+		lanes[r] = rows.bytes[r * rows.stride + offset];
+}
+
 FORCE_INLINE void collect_32(struct sixteen rows, size_t offset, struct column_32 *column)
 {
 	volatile uint32_t *lanes = column->lanes;
@@ -67,6 +90,13 @@ FORCE_INLINE void collect_32(struct sixteen rows, size_t offset, struct column_3
 FORCE_INLINE __m512 column_floats(const struct column_16 *column)
 {
 	return _mm512_cvtph_ps(_mm256_load_si256((const void *)column->lanes));
+}
+
+/* Values of IQ4_NL and IQ4_XS, made unsigned by OFFSET_ANY. */
+FORCE_INLINE __m512i iq4_values(void)
+{
+	const __m128i values = load_128((const uint8_t *)decode_iq4_values);
+	return _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8((char)OFFSET_ANY)));
 }
 
 #endif
