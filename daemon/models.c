@@ -16,6 +16,19 @@
 
 enum tokenizer_state { TOKENIZER_NONE, TOKENIZER_FETCHING, TOKENIZER_LOADING, TOKENIZER_READY };
 
+/* Files may have a template of its own for chats with tools. */
+enum { CHAT_PLAIN, CHAT_TOOLS, CHAT_FORMS };
+
+static const char *const form_keys[CHAT_FORMS] = {
+	[CHAT_PLAIN] = "tokenizer.chat_template",
+	[CHAT_TOOLS] = "tokenizer.chat_template.tool_use",
+};
+
+struct chat_form {
+	struct template *template; /* NULL when the file has none, or none that works */
+	struct fail why;           /* why it does not */
+};
+
 /* A model known in the home. Stays until the end: tokenizers are borrowed by sessions. */
 struct entry {
 	struct list entry;
@@ -24,8 +37,7 @@ struct entry {
 	bool announced; /* by somebody now, or here */
 	enum tokenizer_state state;
 	struct tokenizer *tokenizer;
-	struct template *template;      /* of chats; NULL when the file has none, or none that works */
-	struct fail template_why;       /* why not */
+	struct chat_form forms[CHAT_FORMS];
 	uint64_t charged_bytes;
 	uint32_t ends[REQUEST_ENDS_MAX];
 	uint32_t n_ends;
@@ -269,17 +281,34 @@ struct loading {
 	struct entry *entry;
 	char path[PATH_MAX];
 	struct tokenizer *tokenizer;
-	struct template *template;
-	struct fail why, template_why;
+	struct chat_form forms[CHAT_FORMS];
+	struct fail why;
 };
 
 /* A model whose template cannot be compiled still answers prompts: why is told to who chats. */
-static void load_template(struct loading *loading, const struct gguf *gguf)
+static void load_forms(struct loading *loading, const struct gguf *gguf)
 {
-	const char *text;
-	size_t size;
-	if (gguf_string(gguf, "tokenizer.chat_template", &text, &size) && size > 0)
-		loading->template = template_create(text, size, &loading->template_why);
+	for (int i = 0; i < CHAT_FORMS; i++) {
+		struct chat_form *form = &loading->forms[i];
+		const char *text;
+		size_t size;
+		if (gguf_string(gguf, form_keys[i], &text, &size) && size > 0)
+			form->template = template_create(text, size, &form->why);
+	}
+}
+
+static uint64_t forms_memory(const struct chat_form forms[CHAT_FORMS])
+{
+	uint64_t bytes = 0;
+	for (int i = 0; i < CHAT_FORMS; i++)
+		bytes += forms[i].template ? template_memory(forms[i].template) : 0;
+	return bytes;
+}
+
+static void destroy_forms(struct chat_form forms[CHAT_FORMS])
+{
+	for (int i = 0; i < CHAT_FORMS; i++)
+		template_destroy(forms[i].template);
 }
 
 static void load_on_worker(uv_work_t *work)
@@ -289,7 +318,7 @@ static void load_on_worker(uv_work_t *work)
 	if (gguf)
 		loading->tokenizer = tokenizer_create(gguf, &loading->why);
 	if (loading->tokenizer)
-		load_template(loading, gguf);
+		load_forms(loading, gguf);
 	gguf_close(gguf);
 }
 
@@ -311,18 +340,16 @@ static void on_tokenizer_loaded(uv_work_t *work, int status)
 	entry->state = TOKENIZER_NONE;
 	if (loading->tokenizer) {
 		const uint64_t bytes =
-			tokenizer_bytes(loading->tokenizer) +
-			(loading->template ? template_memory(loading->template) : 0);
+			tokenizer_bytes(loading->tokenizer) + forms_memory(loading->forms);
 		if (account_charge(models->config.account, ACCOUNT_QUEUES, bytes)) {
 			entry->charged_bytes = bytes;
 			entry->tokenizer = loading->tokenizer;
-			entry->template = loading->template;
-			entry->template_why = loading->template_why;
+			memcpy(entry->forms, loading->forms, sizeof(entry->forms));
 			entry->state = TOKENIZER_READY;
 			list_ends(entry);
 		} else {
 			tokenizer_destroy(loading->tokenizer);
-			template_destroy(loading->template);
+			destroy_forms(loading->forms);
 			fail_set(&entry->why, FAIL_MEMORY,
 				 "no memory for the tokenizer (%llu MiB) on this device: raise "
 				 "--memory, or ask on another device",
@@ -410,14 +437,17 @@ const struct tokenizer *models_tokenizer(struct models *models, const struct mod
 	return NULL;
 }
 
-int models_template(struct models *models, const struct model_id *id,
+int models_template(struct models *models, const struct model_id *id, bool tools,
 		    const struct template **template, struct fail *fail)
 {
 	const struct entry *entry = entry_find(models, id);
-	*template = entry ? entry->template : NULL;
-	if (!entry || entry->template_why.code == FAIL_NONE)
+	const struct chat_form *form = entry ? &entry->forms[tools ? CHAT_TOOLS : CHAT_PLAIN] : NULL;
+	if (form && tools && !form->template && form->why.code == FAIL_NONE)
+		form = &entry->forms[CHAT_PLAIN];
+	*template = form ? form->template : NULL;
+	if (!form || form->why.code == FAIL_NONE)
 		return 0;
-	*fail = entry->template_why;
+	*fail = form->why;
 	return -(int)fail->code;
 }
 
@@ -683,7 +713,7 @@ void models_destroy(struct models *models)
 	LIST_EACH(at, &models->entries) {
 		struct entry *entry = LIST_ITEM(at, struct entry, entry);
 		tokenizer_destroy(entry->tokenizer);
-		template_destroy(entry->template);
+		destroy_forms(entry->forms);
 		if (entry->charged_bytes)
 			account_release(models->config.account, ACCOUNT_QUEUES,
 					entry->charged_bytes);

@@ -49,9 +49,9 @@ json_t *models_holders(struct models *models, const struct model_id *id);
  * `models_metadata_progress` tells how far; ask again. */
 const struct tokenizer *models_tokenizer(struct models *models, const struct model_id *id,
 					 struct fail *fail);
-/* How the model writes chats, once the tokenizer is there; borrowed as it is, NULL when its file does
- * not say. Fails when the file says it in a way that is not known here. */
-int models_template(struct models *models, const struct model_id *id,
+/* How the model writes chats, with tools or without, once the tokenizer is there; borrowed as that
+ * is, NULL when the file does not say. Fails when it says it in a way that is not known here. */
+int models_template(struct models *models, const struct model_id *id, bool tools,
 		    const struct template **template, struct fail *fail);
 /* End-of-generation tokens, once the tokenizer is there. */
 uint32_t models_ends(struct models *models, const struct model_id *id,

@@ -319,8 +319,9 @@ static int write_chat(struct session *session, const struct tokenizer *tokenizer
 					  .done = on_written,
 					  .context = session };
 	json_t *chat = session->chat;
+	const bool tools = json_object_get(chat, "tools") != NULL;
 	const int result =
-		models_template(config->models, &session->model, &writing.template, fail);
+		models_template(config->models, &session->model, tools, &writing.template, fail);
 	if (result < 0)
 		return result;
 	session->chat = NULL;

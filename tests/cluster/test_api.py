@@ -116,12 +116,12 @@ TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type"
 WRITTEN = "[user] once</s>\ncall Ulm\n[assistant] </s>\n[tool] sun</s>\nlook fine[assistant]"
 
 
-def templated(tmp_path, text):
+def templated(tmp_path, text, **more):
     """A daemon alone with a model that has this chat template."""
     one = Daemon(tmp_path, "template", free_port(), flags=["--context", "512"])
     one.start()
     one.add_model(tiny_model(tmp_path, family="llama", layers=1, embd=64, heads=4, heads_kv=2,
-                             head=16, ff=64, vocab=300, context=512, chat_template=text))
+                             head=16, ff=64, vocab=300, context=512, chat_template=text, **more))
     return one
 
 
@@ -149,8 +149,12 @@ def test_the_models_template_writes_the_chat(tmp_path):
 
 
 def test_a_template_that_is_not_understood_is_named(tmp_path):
-    one = templated(tmp_path, "{{ messages }}\n{% include 'other' %}")
+    one = templated(tmp_path, "{{ messages }}\n{% include 'other' %}",
+                    tool_template="{{ tools[0].function.name }}{{ tools | urlize }}")
     try:
+        status, answer = one.ask("POST", "/v1/chat/completions",
+                                 {"messages": ASKED[:1], "tools": TOOLS}, socket="api")
+        assert status == 400 and "the filter \"urlize\"" in answer["error"]["message"]
         for _ in range(2):
             status, answer = one.ask("POST", "/v1/chat/completions", {"messages": ASKED[:1]},
                                      socket="api")

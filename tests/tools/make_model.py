@@ -351,6 +351,8 @@ class Model:
             self.writer.add_vocab_size(self.o.vocab)
         if self.o.chat_template:
             self.writer.add_chat_template(self.o.chat_template)
+        if self.o.tool_template:
+            self.writer.add_string("tokenizer.chat_template.tool_use", self.o.tool_template)
 
     def is_wide(self, i):
         """gemma4: whether a layer sees all positions."""
@@ -522,6 +524,7 @@ def parse(arguments):
     p.add_argument("--bias", action="store_true", help="biases on q, k and v")
     p.add_argument("--tokenizer", choices=["spm", "bpe", "none"], default="spm")
     p.add_argument("--chat-template", metavar="TEXT")
+    p.add_argument("--tool-template", metavar="TEXT", help="for chats with tools")
     p.add_argument("--tied", action=argparse.BooleanOptionalAction)
     p.add_argument("--entropy", type=float, default=2.5, help="of the logits, in nats, about")
     p.add_argument("--gain", type=float, default=1.0,

@@ -109,7 +109,7 @@ const struct model_facts *models_facts(struct models *models, const struct model
 	return NULL;
 }
 
-int models_template(struct models *models, const struct model_id *id,
+int models_template(struct models *models, const struct model_id *id, bool tools,
 		    const struct template **template, struct fail *fail)
 {
 	*template = NULL;
