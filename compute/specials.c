@@ -298,9 +298,13 @@ static bool begin_cluster(struct search *search, uint32_t start)
 	return true;
 }
 
+/* Where tokens strip, what merely touches the cluster belongs to it: the white space between the
+ * two is taken by one of them. */
 static bool add_candidate(struct search *search, const struct mark *mark)
 {
-	if (mark->start >= search->end && !begin_cluster(search, mark->start))
+	const bool apart =
+		search->specials->strips ? mark->start > search->end : mark->start >= search->end;
+	if (apart && !begin_cluster(search, mark->start))
 		return false;
 	if (mark->start + mark->size > search->end)
 		search->end = mark->start + mark->size;

@@ -103,13 +103,30 @@ static int read_merges(struct bpe *bpe, const struct gguf *gguf, struct fail *fa
 	return 0;
 }
 
+/* A byte without a token would be lost from every text. Old vocabularies lack a few that no text
+ * has: controls, and bytes that are not of UTF-8. */
+static int check_gaps(const struct bpe *bpe, struct fail *fail)
+{
+	for (uint32_t byte = 0; byte < 256; byte++) {
+		const bool printed = (byte >= 0x20 && byte <= 0x7e) || byte == '\n';
+		if (bpe->vocab->bytes[byte] == TOKEN_NONE && (printed || bpe->pretokenizer.raw))
+			return fail_set(
+				fail, FAIL_INVALID,
+				"the vocabulary has a gap: no token for byte %u; convert the "
+				"model again",
+				byte);
+	}
+	return 0;
+}
+
 int bpe_init(struct bpe *bpe, const struct gguf *gguf, const struct vocab *vocab,
 	     const struct pretokenizer *pretokenizer, struct fail *fail)
 {
 	memset(bpe, 0, sizeof(*bpe));
 	bpe->vocab = vocab;
 	bpe->pretokenizer = *pretokenizer;
-	return read_merges(bpe, gguf, fail);
+	const int result = read_merges(bpe, gguf, fail);
+	return result < 0 ? result : check_gaps(bpe, fail);
 }
 
 void bpe_finish(struct bpe *bpe)

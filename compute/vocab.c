@@ -246,14 +246,21 @@ static void find_byte_tokens(struct vocab *vocab)
 	}
 }
 
-static void note_spaces(struct vocab *vocab)
+static bool is_space(const uint8_t *text, size_t size)
+{
+	return size >= VOCAB_SPACE_BYTES && memcmp(text, VOCAB_SPACE, VOCAB_SPACE_BYTES) == 0;
+}
+
+static void note_neighbours(struct vocab *vocab)
 {
 	for (uint32_t i = 0; i < vocab->count; i++) {
 		uint32_t size;
 		const uint8_t *piece = vocab_piece(vocab, i, &size);
-		for (uint32_t at = 1; at + VOCAB_SPACE_BYTES <= size; at++) {
-			if (memcmp(piece + at, VOCAB_SPACE, VOCAB_SPACE_BYTES) == 0)
-				vocab->before_space[piece[at - 1]] = true;
+		for (uint32_t at = 1; at < size; at++) {
+			const uint8_t left = piece[at - 1], right = piece[at];
+			vocab->side_by_side[left][right / 64] |= UINT64_C(1) << right % 64;
+			if (is_space(piece + at, size - at))
+				vocab->before_space[left] = true;
 		}
 	}
 }
@@ -300,7 +307,7 @@ int vocab_init(struct vocab *vocab, const struct gguf *gguf, enum vocab_form for
 		return result;
 	find_byte_tokens(vocab);
 	if (!vocab->byte_level)
-		note_spaces(vocab);
+		note_neighbours(vocab);
 	return 0;
 }
 
@@ -367,14 +374,21 @@ uint32_t vocab_spelt(const struct vocab *vocab, const uint8_t *text, size_t size
 			   : find_any(vocab, text, size, false);
 }
 
-/* Only whole characters are symbols, so a U+2581 that a stray lead byte has swallowed is none. */
+/* False when no token holds the character at `at`, of `size` bytes, after the byte before it. */
+static bool may_join(const struct vocab *vocab, const uint8_t *text, uint32_t at, uint32_t size)
+{
+	const uint8_t left = text[at - 1], right = text[at];
+	if (is_space(text + at, size))
+		return vocab->before_space[left];
+	return vocab->side_by_side[left][right / 64] >> right % 64 & 1;
+}
+
 uint32_t vocab_cut(const struct vocab *vocab, const uint8_t *text, uint32_t from, uint32_t end)
 {
 	uint32_t at = from + utf8_announced(text[from], end - from);
 	while (at < end) {
 		const uint32_t size = utf8_announced(text[at], end - at);
-		if (size == VOCAB_SPACE_BYTES && memcmp(text + at, VOCAB_SPACE, size) == 0 &&
-		    !vocab->before_space[text[at - 1]])
+		if (!may_join(vocab, text, at, size))
 			return at;
 		at += size;
 	}

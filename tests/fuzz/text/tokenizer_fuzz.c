@@ -148,7 +148,13 @@ static void add_bpe_words(struct vocab_build *build, const struct words *words,
 
 static void made_vocabulary(uint8_t what, const uint8_t *data, size_t size)
 {
-	static const char *const rules[] = { "llama-bpe", "gpt-2", "qwen2", "starcoder" };
+	/* one name of each pre-tokenizer; the last is raw and starts from other bytes */
+	static const char *const rules[] = {
+		"llama-bpe", "gpt-2",    "qwen2",        "starcoder",      "default",     "glm4",
+		"dbrx",      "minicpm5", "qwen35",       "ufakzeka",       "laguna",      "falcon",
+		"tekken",    "gpt-4o",   "deepseek-llm", "deepseek-coder", "deepseek-v3", "gemma4",
+	};
+	const size_t n_rules = sizeof(rules) / sizeof(rules[0]), rule = (what >> 1) % n_rules;
 	struct words words = { 0 };
 	uint8_t kinds[64];
 	char merges[64][40], tokens[64][40];
@@ -158,13 +164,18 @@ static void made_vocabulary(uint8_t what, const uint8_t *data, size_t size)
 		abort();
 	bool comes_back = true;
 	if (what & 1) {
-		vocab_start_bpe(build, rules[what >> 1 & 3]);
+		if (rule == n_rules - 1)
+			vocab_start_raw(build);
+		else
+			vocab_start_bpe(build, rules[rule]);
 		add_bpe_words(build, &words, kinds, merges, tokens);
 	} else {
 		vocab_start_spm(build);
 		build->space_prefix = what >> 1 & 1;
+		build->name = what & 4 ? "phi-3" : NULL; /* tokens take white space */
 		const bool user = add_spm_words(build, &words, kinds);
-		comes_back = !(user && build->space_prefix); /* it begins after each of them */
+		/* a prefix comes after each of them, and white space beside them goes */
+		comes_back = !(user && (build->space_prefix || build->name));
 	}
 	struct fail fail = { 0 };
 	struct tokenizer *tokenizer = vocab_open(build, &fail);

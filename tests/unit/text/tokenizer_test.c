@@ -402,7 +402,157 @@ static void not_utf8(void **state)
 	tokenizer_destroy(t);
 }
 
-/* ---- both ---- */
+/* Pieces that carry spaces or letters cannot be told by the merges alone. */
+static void start_raw(struct vocab_build *build)
+{
+	static const char *const characters[] = { SP, "a", "b", "c", "\xe2\x82\xac", "\n" };
+	vocab_start_raw(build);
+	for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++)
+		vocab_add(build, characters[i], NORMAL, 0);
+	vocab_merge(build, "a b", "ab");
+	vocab_merge(build, SP " a", SP "a");
+	vocab_merge(build, SP "a b", SP "ab");
+	vocab_merge(build, SP " " SP, SP SP);
+	vocab_add(build, "\n\n", NORMAL, 0); /* no merge leads to it */
+	build->id_key = "tokenizer.ggml.bos_token_id";
+	build->id = 1;
+}
+
+enum {
+	R_SPACE = SPM_FIRST,
+	R_A,
+	R_B,
+	R_C,
+	R_EURO,
+	R_LINE,
+	R_AB,
+	R_SPACE_A,
+	R_SPACE_AB,
+	R_SPACES,
+	R_LINES
+};
+
+static void raw_pieces(void **state)
+{
+	struct vocab_build build;
+	start_raw(&build);
+	build.adds_bos = 0;
+	struct tokenizer *t = vocab_tokenizer(&build);
+	CHECK(t, " ab", false, R_SPACE, R_AB); /* "a b" comes before SP "a b" */
+	CHECK(t, " ac", false, R_SPACE_A, R_C);
+	CHECK(t, "ab   a", false, R_AB, R_SPACES, R_SPACE_A);
+	CHECK(t, "a\n\nb\n", false, R_A, R_LINES, R_B, R_LINE);
+	CHECK(t, "\n\n\n", false, R_LINE, R_LINE, R_LINE);
+	CHECK(t, "\xe2\x82\xac", false, R_EURO);
+	CHECK(t, "d\xc3\xa9", false, SPM_BYTES + 'd', SPM_BYTES + 0xc3, SPM_BYTES + 0xa9);
+	CHECK(t, "\xff", false, SPM_BYTES + 0xef, SPM_BYTES + 0xbf, SPM_BYTES + 0xbd);
+	CHECK_NONE(t, "", false);
+	assert_true(tokenizer_adds_bos(t)); /* whatever the file says */
+	struct buf out;
+	buf_init(&out);
+	tokenizer_piece(t, R_SPACE_AB, true, false, &out);
+	tokenizer_piece(t, SPM_BYTES + 0xc3, false, false, &out);
+	assert_int_equal(out.size, 4);
+	assert_memory_equal(out.data, " ab\xc3", 4);
+	buf_finish(&out);
+	tokenizer_destroy(t);
+}
+
+/* A word met again is the same tokens, whatever stood between. */
+static void repeated_words(void **state)
+{
+	struct vocab_build build;
+	start_words(&build, "gpt-2");
+	struct tokenizer *t = vocab_tokenizer(&build);
+	CHECK(t,
+	      "hello hello hello\xff hello\xffhello 12 12 hello hello hello hello hello hello "
+	      "hello "
+	      "<tool \xe2\x96\x81>hello",
+	      false, B_HELLO, ' ', B_HELLO, ' ', B_HELLO, 0xef, 0xbf, 0xbd, ' ', B_HELLO, 0xef,
+	      0xbf, 0xbd, B_HELLO, ' ', B_12, ' ', B_12, ' ', B_HELLO, ' ', B_HELLO, ' ', B_HELLO,
+	      ' ', B_HELLO, ' ', B_HELLO, ' ', B_HELLO, ' ', B_HELLO, ' ', B_USER, B_HELLO);
+	tokenizer_destroy(t);
+}
+
+/* ---- what single tokens are for ---- */
+
+static void white_space_beside(void **state)
+{
+	struct vocab_build build;
+	start_letters(&build);
+	build.name = "Microsoft Phi-3 mini";
+	const uint32_t end = build.n_pieces;
+	vocab_add(&build, "<|end|>", CONTROL, 0);
+	vocab_add(&build, "\n<|user|>", CONTROL, 0);
+	struct tokenizer *t = vocab_tokenizer(&build);
+	CHECK(t, "a<|end|> \n\t b", true, T_A, end, T_B);
+	CHECK(t, "a<|end|>  ", true, T_A, end);
+	CHECK(t, "a<|end|>", true, T_A, end);
+	CHECK(t, "<|end|> <|end|> a", true, end, end, T_A);
+	CHECK(t, "<|end|>\n<|user|> a", true, end, end + 1, T_A); /* the longer one goes first */
+	CHECK(t, "<s> a", true, 1, T_SPACE_A);                    /* but not these */
+	CHECK(t, "a <|end|>", true, T_A, T_SPACE, end);
+	CHECK(t, "<|end|>\xc2\xa0", true, end, SPM_BYTES + 0xc2, SPM_BYTES + 0xa0);
+	tokenizer_destroy(t);
+	start_letters(&build);
+	vocab_add(&build, "<|end|>", CONTROL, 0);
+	t = vocab_tokenizer(&build);
+	CHECK(t, "<|end|> a", true, end, T_SPACE_A);
+	tokenizer_destroy(t);
+}
+
+static void mask_takes_space_before(void **state)
+{
+	struct vocab_build build;
+	start_letters(&build);
+	build.pre = "jina-v2-es"; /* of no matter to SentencePiece but for this */
+	const uint32_t mask = build.n_pieces;
+	vocab_add(&build, "<mask>", CONTROL, 0);
+	struct tokenizer *t = vocab_tokenizer(&build);
+	CHECK(t, "a \n<mask> b", true, T_A, mask, T_SPACE, T_B);
+	CHECK(t, " <mask> <mask>", true, mask, mask);
+	tokenizer_destroy(t);
+}
+
+static void messages_and_parts(void **state)
+{
+	struct vocab_build build;
+	start_words(&build, "gpt-4o");
+	const uint32_t first = build.n_pieces;
+	vocab_add(&build, "<|end|>", CONTROL, 0);
+	vocab_add(&build, "<|message|>", CONTROL, 0);
+	vocab_add(&build, "<fim_prefix>", NORMAL, 0);
+	vocab_add(&build, "<|file_sep|>", USER, 0);
+	struct tokenizer *t = vocab_tokenizer(&build);
+	assert_true(tokenizer_ends(t, first));
+	assert_false(tokenizer_ends(t, first + 2));
+	assert_true(tokenizer_ends(t, first + 3));
+	CHECK(t, "<|message|>", false, first + 1);
+	CHECK(t, "<|file_sep|>", true, first + 3);
+	CHECK(t, "<fim_prefix>", true, first + 2);
+	tokenizer_destroy(t);
+	vocab_add(&build, "<|return|>", CONTROL, 0);
+	vocab_add(&build, "<|call|>", CONTROL, 0);
+	t = vocab_tokenizer(&build);
+	assert_false(tokenizer_ends(t, first)); /* a message's end, not the answer's */
+	assert_true(tokenizer_ends(t, first + 4));
+	CHECK(t, "<|end|>", false, first);
+	tokenizer_destroy(t);
+	build.id_key = "tokenizer.ggml.fim_pre_token_id"; /* then spelling does not matter */
+	build.id = first + 1;
+	t = vocab_tokenizer(&build);
+	CHECK(t, "<fim_prefix>", true, '<', 'f', 'i', 'm', '_', 'p', 'r', 'e', 'f', 'i', 'x', '>');
+	tokenizer_destroy(t);
+}
+
+/* ---- all ---- */
+
+static const char *const all_rules[] = {
+	"llama-bpe", "default",  "glm4",         "dbrx",           "minicpm5",    "qwen2",
+	"qwen35",    "ufakzeka", "laguna",       "gpt-2",          "starcoder",   "falcon",
+	"tekken",    "gpt-4o",   "deepseek-llm", "deepseek-coder", "deepseek-v3",
+};
+#define ALL_RULES (sizeof(all_rules) / sizeof(all_rules[0]))
 
 static uint32_t next_random(uint64_t *state)
 {
@@ -469,53 +619,62 @@ static void check_round_trip(const struct tokenizer *t, const char *text, size_t
 
 static void round_trips(void **state)
 {
-	struct vocab_build letters, words;
-	start_letters(&letters);
-	start_words(&words, "llama-bpe");
-	struct tokenizer *spm = vocab_tokenizer(&letters), *bpe = vocab_tokenizer(&words);
-	start_words(&words, "starcoder");
-	struct tokenizer *two_passes = vocab_tokenizer(&words);
+	struct tokenizer *all[ALL_RULES + 2];
+	struct vocab_build build;
+	for (size_t i = 0; i < ALL_RULES; i++) {
+		start_words(&build, all_rules[i]);
+		all[i] = vocab_tokenizer(&build);
+	}
+	start_letters(&build);
+	all[ALL_RULES] = vocab_tokenizer(&build);
+	start_raw(&build);
+	all[ALL_RULES + 1] = vocab_tokenizer(&build);
 	uint64_t random = 1;
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1000; i++) {
 		char text[1024];
 		const size_t size = random_text(&random, text);
-		check_round_trip(spm, text, size);
-		check_round_trip(bpe, text, size);
-		check_round_trip(two_passes, text, size);
+		for (size_t j = 0; j < ALL_RULES + 2; j++)
+			check_round_trip(all[j], text, size);
 	}
-	tokenizer_destroy(spm);
-	tokenizer_destroy(bpe);
-	tokenizer_destroy(two_passes);
+	for (size_t i = 0; i < ALL_RULES + 2; i++)
+		tokenizer_destroy(all[i]);
 }
 
 #define HOSTILE_BYTES (1u << 18)
+#define OTHER_BYTES   (1u << 16)
 
 /* Texts that make naive searches, regular expressions and merges quadratic. A quadratic step
  * would run into the suite's time limit. */
 static void hostile_texts(void **state)
 {
 	static const char *const parts[] = {
-		" ",   "\n",           " \n",      "a",  "ab", "1",     "!",    "'",  "<x", "<",
-		"x<a", "\xe3\x80\x80", "\xcc\x81", " a", "\r", "aaaa ", "\xe2", "he", "l",
+		" ",        "\n", " \n", "a",     "ab",   "1",   "!",
+		"'",        "<x", "<",   "aA",    "$`",   "x<a", "\xe3\x80\x80",
+		"\xcc\x81", " a", "\r",  "aaaa ", "\xe2", "he",  "l",
 	};
-	struct vocab_build letters, words;
-	start_letters(&letters);
-	start_words(&words, "llama-bpe");
-	struct tokenizer *spm = vocab_tokenizer(&letters), *bpe = vocab_tokenizer(&words);
 	char *text = malloc(HOSTILE_BYTES);
 	assert_non_null(text);
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		const size_t length = strlen(parts[i]);
-		size_t size = 0;
-		for (; size + length <= HOSTILE_BYTES; size += length)
-			memcpy(text + size, parts[i], length);
-		check_round_trip(spm, text, size);
-		if ((uint8_t)parts[i][0] != 0xe2)
-			check_round_trip(bpe, text, size);
+	for (size_t rule = 0; rule < ALL_RULES + 2; rule++) {
+		struct vocab_build build;
+		if (rule < ALL_RULES)
+			start_words(&build, all_rules[rule]);
+		else if (rule == ALL_RULES)
+			start_letters(&build);
+		else
+			start_raw(&build);
+		struct tokenizer *t = vocab_tokenizer(&build);
+		const size_t limit = rule == 0 || rule == ALL_RULES ? HOSTILE_BYTES : OTHER_BYTES;
+		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+			const size_t length = strlen(parts[i]);
+			size_t size = 0;
+			for (; size + length <= limit; size += length)
+				memcpy(text + size, parts[i], length);
+			if ((uint8_t)parts[i][0] != 0xe2 || rule == ALL_RULES)
+				check_round_trip(t, text, size);
+		}
+		tokenizer_destroy(t);
 	}
 	free(text);
-	tokenizer_destroy(spm);
-	tokenizer_destroy(bpe);
 }
 
 static void longest_text(void **state)
@@ -603,6 +762,12 @@ static void bad_merges(void **state)
 	start_words(&build, "llama-bpe");
 	build.n_merges = 0;
 	refused(&build, "no merges");
+	start_words(&build, "llama-bpe");
+	build.pieces['A'].text = "there";
+	refused(&build, "no token for byte 65");
+	start_raw(&build);
+	build.pieces[SPM_BYTES + 0xc3].text = "there";
+	refused(&build, "no token for byte 195");
 	start_words(&build, "tekken-2");
 	refused(&build, "\"tekken-2\" is not known");
 }
@@ -637,6 +802,11 @@ int main(void)
 		cmocka_unit_test(spans),
 		cmocka_unit_test(bpe_specials),
 		cmocka_unit_test(not_utf8),
+		cmocka_unit_test(raw_pieces),
+		cmocka_unit_test(repeated_words),
+		cmocka_unit_test(white_space_beside),
+		cmocka_unit_test(mask_takes_space_before),
+		cmocka_unit_test(messages_and_parts),
 		cmocka_unit_test(round_trips),
 		cmocka_unit_test(hostile_texts),
 		cmocka_unit_test(longest_text),

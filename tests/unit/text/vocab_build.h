@@ -30,6 +30,7 @@ struct vocab_build {
 	const char *merges[PIECES_MAX];
 	uint32_t n_merges;
 	const char *model, *pre;    /* left out when NULL */
+	const char *name;           /* of the model, left out when NULL */
 	uint32_t n_kinds, n_scores; /* written; n_pieces unless a test says otherwise */
 	const char *id_key;         /* one id, left out when NULL */
 	uint32_t id;
@@ -66,6 +67,14 @@ static inline void vocab_start_spm(struct vocab_build *build)
 		snprintf(build->names[i], sizeof(build->names[i]), "<0x%02X>", i);
 		vocab_add(build, build->names[i], BYTE, 0);
 	}
+}
+
+/* The same for BPE whose tokens are spelt in UTF-8; characters and merges are for the test to add.
+ */
+static inline void vocab_start_raw(struct vocab_build *build)
+{
+	vocab_start_spm(build);
+	build->model = "gemma4";
 }
 
 /* The 256 bytes as tokens 0 to 255, spelt in GPT-2's alphabet. */
@@ -133,6 +142,8 @@ static inline void vocab_file(const struct vocab_build *build, struct buf *out)
 		build_string(&file, "tokenizer.ggml.model", build->model);
 	if (build->pre)
 		build_string(&file, "tokenizer.ggml.pre", build->pre);
+	if (build->name)
+		build_string(&file, "general.name", build->name);
 	if (build->n_pieces > 0) {
 		build_array(&file, "tokenizer.ggml.tokens", GGUF_STRING, build->n_pieces);
 		for (uint32_t i = 0; i < build->n_pieces; i++)
