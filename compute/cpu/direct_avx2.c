@@ -226,16 +226,16 @@ FORCE_INLINE void fetch_ahead(const uint8_t *ahead, uint32_t block, size_t bytes
 }
 
 FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t *ahead,
-			       const struct inputs *in, int rows, uint32_t n_blocks, float *out,
+			       const struct inputs *in, int rows, struct cut cut, float *out,
 			       size_t out_stride)
 {
 	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, n_blocks);
+		const uint32_t end = segment_first(s + 1, cut);
 		__m256 sums[ROWS_MAX];
 		for (int r = 0; r < rows; r++)
 			sums[r] = _mm256_setzero_ps();
-		for (uint32_t b = segment_first(s, n_blocks); b < end; b++) {
+		for (uint32_t b = segment_first(s, cut); b < end; b++) {
 			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
 						  octet.stride };
 			fetch_ahead(ahead, b, block_bytes(type));
@@ -254,14 +254,14 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
 	const size_t distance = fetch_distance(stride);
-	const uint32_t n_blocks = product->n_in / traits[type].columns;
+	const struct cut cut = cut_of(product, traits[type].columns);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
 		const uint8_t *ahead = octet.bytes + distance;
 		if (product->n_rows == 1)
-			direct_octet(type, octet, ahead, &in, 1, n_blocks, product->out + o, 0);
+			direct_octet(type, octet, ahead, &in, 1, cut, product->out + o, 0);
 		else
-			direct_octet(type, octet, ahead, &in, 2, n_blocks, product->out + o,
+			direct_octet(type, octet, ahead, &in, 2, cut, product->out + o,
 				     product->out_stride);
 	}
 }

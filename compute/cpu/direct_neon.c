@@ -44,13 +44,13 @@ FORCE_INLINE void direct_quad(struct grouping grouping, const struct format *for
 	const size_t stride = weight_row_bytes(product->type, product->n_in);
 	const size_t row_stride = row_bytes(ROW_I8, product->n_in);
 	const uint8_t *weights = product->weights + output * stride;
-	const uint32_t n_blocks = product->n_in / format->size;
+	const struct cut cut = cut_of(product, format->size);
 	const uint32_t groups = format->size / grouping.width;
 	float sums[NEON_DIRECT_ROWS][SEGMENTS][OUTPUTS] = { 0 };
 	struct quad quad;
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, n_blocks);
-		for (uint32_t b = segment_first(s, n_blocks); b < end; b++) {
+		const uint32_t end = segment_first(s + 1, cut);
+		for (uint32_t b = segment_first(s, cut); b < end; b++) {
 			quad_fill(&quad, decode, weights + (size_t)b * format->bytes, stride,
 				  groups, grouping.minimum);
 			for (uint32_t r = 0; r < product->n_rows; r++) {

@@ -112,18 +112,17 @@ FORCE_INLINE void fetch_ahead(uint32_t type, struct octet octet, uint32_t column
 }
 
 FORCE_INLINE void direct_groups(uint32_t type, struct octet octet, const float *x, uint32_t n_in,
-				int groups, float *out)
+				struct cut cut, int groups, float *out)
 {
-	const uint32_t n_blocks = (n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK;
 	__m256 levels[SEGMENT_LEVELS + 1][GROUPS];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, n_blocks);
+		const uint32_t end = segment_first(s + 1, cut);
 		__m256 sums[GROUPS];
 		UNROLL
 		for (int g = 0; g < groups; g++)
 			sums[g] = _mm256_setzero_ps();
 		const uint32_t step = 64 / (FLOAT_BLOCK * column_bytes(type));
-		uint32_t b = segment_first(s, n_blocks);
+		uint32_t b = segment_first(s, cut);
 		for (; b + step <= end && (b + step) * FLOAT_BLOCK <= n_in; b += step) {
 			fetch_ahead(type, octet, b * FLOAT_BLOCK, groups, step);
 			direct_blocks(type, octet, x, b * FLOAT_BLOCK, groups, step, sums);
@@ -191,15 +190,15 @@ FORCE_INLINE void panel_segment(uint32_t type, struct octet octet, const struct 
 }
 
 FORCE_INLINE void panel_octet(uint32_t type, struct octet octet, const struct inputs *in,
-			      uint32_t n_rows, uint32_t n_in, float *out, size_t out_stride)
+			      uint32_t n_rows, uint32_t n_in, struct cut cut, float *out,
+			      size_t out_stride)
 {
-	const uint32_t n_blocks = (n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK;
 	__m256 levels[SEGMENT_LEVELS + 1][ROWS_AT_ONCE], sums[ROWS_AT_ONCE];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, n_blocks) * FLOAT_BLOCK;
+		const uint32_t end = segment_first(s + 1, cut) * FLOAT_BLOCK;
 		for (uint32_t r = 0; r < n_rows; r++)
 			sums[r] = _mm256_setzero_ps();
-		panel_segment(type, octet, in, n_rows, segment_first(s, n_blocks) * FLOAT_BLOCK,
+		panel_segment(type, octet, in, n_rows, segment_first(s, cut) * FLOAT_BLOCK,
 			      end < n_in ? end : n_in, sums);
 		for (uint32_t r = 0; r < n_rows; r++)
 			tree_add(&levels[0][r], ROWS_AT_ONCE, s, sums[r]);
@@ -213,15 +212,16 @@ FORCE_INLINE void panel_octet(uint32_t type, struct octet octet, const struct in
 FORCE_INLINE void one_row(uint32_t type, const struct matmul *product, uint32_t first, uint32_t end)
 {
 	const size_t stride = weight_row_bytes(type, product->n_in);
+	const struct cut cut = cut_of(product, FLOAT_BLOCK);
 	const float *x = (const void *)product->rows;
 	uint32_t o = first;
 	for (; o + 8 * GROUPS <= end; o += 8 * GROUPS) {
 		const struct octet octet = { product->weights + o * stride, stride };
-		direct_groups(type, octet, x, product->n_in, GROUPS, product->out + o);
+		direct_groups(type, octet, x, product->n_in, cut, GROUPS, product->out + o);
 	}
 	for (; o < end; o += 8) {
 		const struct octet octet = { product->weights + o * stride, stride };
-		direct_groups(type, octet, x, product->n_in, 1, product->out + o);
+		direct_groups(type, octet, x, product->n_in, cut, 1, product->out + o);
 	}
 }
 
@@ -229,6 +229,7 @@ FORCE_INLINE void many_rows(uint32_t type, const struct matmul *product, uint32_
 			    uint32_t end)
 {
 	const size_t stride = weight_row_bytes(type, product->n_in);
+	const struct cut cut = cut_of(product, FLOAT_BLOCK);
 	struct inputs in = { .stride = row_bytes(ROW_F32, product->n_in) / sizeof(float) };
 	for (uint32_t o = first; o < end; o += 8) {
 		const struct octet octet = { product->weights + o * stride, stride };
@@ -236,7 +237,7 @@ FORCE_INLINE void many_rows(uint32_t type, const struct matmul *product, uint32_
 			const uint32_t left = product->n_rows - r;
 			in.rows = (const float *)(const void *)product->rows + r * in.stride;
 			panel_octet(type, octet, &in, left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE,
-				    product->n_in, product->out + r * product->out_stride + o,
+				    product->n_in, cut, product->out + r * product->out_stride + o,
 				    product->out_stride);
 		}
 	}

@@ -31,7 +31,11 @@ size_t row_bytes(enum row_format format, uint32_t n); /* of one row of n columns
 /* Bytes of one row of `n` weights (a multiple of the type's block) in a GGUF file. */
 size_t weight_row_bytes(uint32_t tensor_type, uint32_t n);
 
-/* out[r, o] = sum over c of weights[o, c] * rows[r, c]; see numerics.md for the order. */
+/* out[r, o] = sum over c of weights[o, c] * rows[r, c]; see numerics.md for the order.
+ *
+ * A device of a group may hold the columns of some of the eight segments only: `n_in` then counts
+ * those, which are consecutive, and `out` is their part of the sum. Parts of whole subtrees
+ * (halves, quarters, eighths) add up, as the tree does, to the bits of the whole product. */
 struct matmul {
 	uint32_t type;          /* of the weights; see tensor_type_supported */
 	uint32_t n_in;          /* columns; a multiple of the type's block */
@@ -41,6 +45,8 @@ struct matmul {
 	const uint8_t *rows;    /* [n_rows] of row_bytes(row_format_of(type), n_in), aligned */
 	float *out;             /* [n_rows, out_stride] */
 	size_t out_stride;      /* in floats, at least n_out */
+	uint32_t n_whole;       /* columns of the whole product; 0: n_in, all are here */
+	uint32_t first_segment; /* with n_whole: the one that the columns held here begin with */
 };
 
 /* Positions of one attention tile. Tiles begin at multiples of it, so a page of the KV cache holds
@@ -106,9 +112,9 @@ struct kernels {
 	/* gate[i] = silu(gate[i]) * up[i], or gelu (tanh form); clamped: with g = min(gate, 7) and
 	 * u = up within +-7, g / (1 + exp(-1.702 g)) * (u + 1); sigmoid: up / (1 + exp(-gate)). */
 	void (*activate)(enum activation_kind kind, float *gate, const float *up, uint32_t n);
-	void (*add)(float *x, const float *y, uint32_t n); /* x += y */
+	void (*add)(float *x, const float *y, uint32_t n);                      /* x += y */
 	void (*add_scaled)(float *x, const float *y, float factor, uint32_t n); /* x += factor y */
-	void (*scale)(float *x, float factor, uint32_t n); /* x *= factor */
+	void (*scale)(float *x, float factor, uint32_t n);                      /* x *= factor */
 	void (*soft_cap)(float *x, float cap, uint32_t n); /* x = cap * tanh(x / cap) */
 	/* Nearest even; what the KV cache holds. */
 	void (*to_f16)(uint16_t *out, const float *x, uint32_t n);

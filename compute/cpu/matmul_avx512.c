@@ -16,7 +16,7 @@ struct strip {
 	const struct format *format;
 	struct packing packing;
 	multiply_fn *multiply;
-	uint32_t n_blocks;
+	struct cut cut;
 	struct sixteen outputs[PANELS];
 	uint32_t place[PANELS]; /* in the product, of the first of sixteen outputs */
 	__mmask16 own[PANELS];  /* those of them that are this strip's */
@@ -60,12 +60,12 @@ static void strip_columns(struct strip *strip, uint32_t block, uint32_t n, sums_
 static void strip_segment(struct strip *strip, uint32_t segment)
 {
 	const uint32_t step = PANEL_COLUMNS / strip->format->size;
-	const uint32_t end = segment_first(segment + 1, strip->n_blocks);
+	const uint32_t end = segment_first(segment + 1, strip->cut);
 	sums_row *sums = strip->sums[segment];
 	for (uint32_t r = 0; r < strip->n_rows; r++)
 		for (int p = 0; p < PANELS; p++)
 			sums[r][p] = _mm512_setzero_ps();
-	for (uint32_t b = segment_first(segment, strip->n_blocks); b < end; b += step)
+	for (uint32_t b = segment_first(segment, strip->cut); b < end; b += step)
 		strip_columns(strip, b, end - b < step ? end - b : step, sums);
 }
 
@@ -116,7 +116,7 @@ void avx512_matmul_integer(const struct matmul *product, uint32_t first, uint32_
 	strip.format = format_of(product->type);
 	strip.packing = packing_of(product->type);
 	strip.multiply = multiply_of(strip.format);
-	strip.n_blocks = product->n_in / strip.format->size;
+	strip.cut = cut_of(product, strip.format->size);
 	strip.in = inputs_of(product);
 	for (uint32_t o = first; o < end; o += STRIP_OUTPUTS) {
 		strip_place(&strip, product, o, end);

@@ -11,7 +11,8 @@
 /* What an output row of a product reads, for up to ROWS_AT_ONCE activation rows. */
 struct strip {
 	const struct format *format; /* NULL: floats */
-	uint32_t type, n_in, n_blocks;
+	uint32_t type, n_in;
+	struct cut cut;
 	uint32_t n_rows;
 	const uint8_t *weights;
 	const uint8_t *rows;
@@ -77,8 +78,8 @@ static void strip_run(const struct strip *strip, float *out, size_t out_stride)
 	float sums[SEGMENTS][ROWS_AT_ONCE];
 	memset(sums, 0, sizeof(sums));
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, strip->n_blocks);
-		for (uint32_t b = segment_first(s, strip->n_blocks); b < end; b++) {
+		const uint32_t end = segment_first(s + 1, strip->cut);
+		for (uint32_t b = segment_first(s, strip->cut); b < end; b++) {
 			if (strip->format)
 				integer_block(strip, b, sums[s]);
 			else
@@ -97,8 +98,7 @@ void c_matmul(const struct matmul *product, uint32_t first, uint32_t end)
 		.format = format,
 		.type = product->type,
 		.n_in = product->n_in,
-		.n_blocks = format ? product->n_in / format->size
-				   : (product->n_in + FLOAT_BLOCK - 1) / FLOAT_BLOCK,
+		.cut = cut_of(product, format ? format->size : FLOAT_BLOCK),
 		.row_stride = row_bytes(row_format_of(product->type), product->n_in),
 	};
 	for (uint32_t r = 0; r < product->n_rows; r += ROWS_AT_ONCE) {

@@ -246,7 +246,7 @@ struct strip {
 	uint32_t n_panels;
 	struct inputs in;
 	uint32_t n_rows;
-	uint32_t n_blocks;
+	struct cut cut;
 	struct panel panels[STRIP];
 	__m256 sums[STRIP][ROWS_AT_ONCE];
 	__m256 levels[SEGMENT_LEVELS + 1][STRIP][ROWS_AT_ONCE];
@@ -292,11 +292,11 @@ FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, uint32_t bl
 FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t segment)
 {
 	const uint32_t step = is_256(type) ? 1 : PANEL_BLOCKS;
-	const uint32_t end = segment_first(segment + 1, strip->n_blocks);
+	const uint32_t end = segment_first(segment + 1, strip->cut);
 	for (uint32_t p = 0; p < strip->n_panels; p++)
 		for (uint32_t r = 0; r < strip->n_rows; r++)
 			strip->sums[p][r] = _mm256_setzero_ps();
-	for (uint32_t b = segment_first(segment, strip->n_blocks); b < end; b += step) {
+	for (uint32_t b = segment_first(segment, strip->cut); b < end; b += step) {
 		const uint32_t n = end - b < step ? end - b : step;
 		fetch_ahead(strip, b * (size_t)block_bytes(type), n * (size_t)block_bytes(type));
 		strip_fill(type, strip, b, n);
@@ -366,7 +366,7 @@ void avx2_matmul_panels(const struct matmul *product, uint32_t first, uint32_t e
 	struct strip strip;
 	strip.in = inputs_of(product);
 	strip.octet.stride = weight_row_bytes(product->type, product->n_in);
-	strip.n_blocks = product->n_in / traits[product->type].columns;
+	strip.cut = cut_of(product, traits[product->type].columns);
 	for (uint32_t o = first; o < end; o += STRIP * AVX2_LANES) {
 		const uint32_t panels = (end - o) / AVX2_LANES;
 		strip.octet.bytes = product->weights + o * strip.octet.stride;

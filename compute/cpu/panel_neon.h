@@ -38,6 +38,7 @@ struct strip {
 	const uint8_t *rows;
 	size_t row_stride;
 	uint32_t n_rows, n_in;
+	struct cut cut;
 	struct panel panel;
 	float sums[SEGMENTS][ROWS_AT_ONCE][NEON_OUTPUTS];
 };
@@ -99,11 +100,10 @@ FORCE_INLINE void tile_run(struct grouping grouping, struct strip *strip, uint32
 
 FORCE_INLINE void strip_segment(struct grouping grouping, struct strip *strip, uint32_t segment)
 {
-	const uint32_t n_blocks = strip->n_in / strip->format->size;
 	const uint32_t groups = strip->format->size / grouping.width;
 	const uint32_t step_blocks = COLUMNS / strip->format->size;
-	const uint32_t end = segment_first(segment + 1, n_blocks);
-	for (uint32_t b = segment_first(segment, n_blocks); b < end; b += step_blocks) {
+	const uint32_t end = segment_first(segment + 1, strip->cut);
+	for (uint32_t b = segment_first(segment, strip->cut); b < end; b += step_blocks) {
 		const uint32_t n = end - b < step_blocks ? end - b : step_blocks;
 		panel_fill(strip, b, n);
 		for (uint32_t r = 0; r < strip->n_rows; r += TILE_ROWS)
@@ -141,6 +141,7 @@ FORCE_INLINE void panels_run(const struct matmul *product, uint32_t first, uint3
 	strip.weight_stride = weight_row_bytes(product->type, product->n_in);
 	strip.row_stride = row_bytes(ROW_I8, product->n_in);
 	strip.n_in = product->n_in;
+	strip.cut = cut_of(product, strip.format->size);
 	for (uint32_t o = first; o < end; o += NEON_OUTPUTS) {
 		strip.weights = product->weights + o * strip.weight_stride;
 		for (uint32_t r = 0; r < product->n_rows; r += ROWS_AT_ONCE) {

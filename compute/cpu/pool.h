@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define POOL_THREADS_MAX 256u
-/* Stack of a thread that computes. Attention keeps tiles on it; some systems give threads 512 KiB. */
+/* Stack of a thread that computes. Attention keeps tiles on it; some systems give threads 512 KiB.
+ */
 #define POOL_STACK_BYTES (2u << 20)
 
 /* Called once for each piece < n_pieces, in no order, on any thread of the pool; `thread` <

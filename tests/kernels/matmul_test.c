@@ -7,6 +7,7 @@
 #include "compute/cpu/formats.h"
 #include "compute/cpu/matmul.h"
 #include "compute/cpu/rows.h"
+#include "compute/cpu/segments.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -252,6 +253,95 @@ static void ranges_stay_within(void **unused)
 	}
 }
 
+/* The columns of segments [first, first + 8 / parts) of an example, as a device of a group holds
+ * them, quantised there. */
+static struct matmul cut_out(const struct example *e, uint32_t first, uint32_t parts,
+			     uint8_t **weights, uint8_t **rows)
+{
+	const struct matmul *whole = &e->product;
+	const struct format *format = format_of(whole->type);
+	const enum row_format row_format = row_format_of(whole->type);
+	const uint32_t block = format ? format->size : FLOAT_BLOCK;
+	const uint32_t n_blocks = (whole->n_in + block - 1) / block;
+	const uint32_t begin = segment_border(first, n_blocks) * block;
+	const uint32_t border = segment_border(first + SEGMENTS / parts, n_blocks) * block;
+	const uint32_t n_in = (border < whole->n_in ? border : whole->n_in) - begin;
+	const size_t stride = weight_row_bytes(whole->type, n_in);
+	struct matmul part = *whole;
+	*weights = sample_alloc(stride * whole->n_out);
+	*rows = sample_alloc(row_bytes(row_format, n_in) * whole->n_rows);
+	for (uint32_t o = 0; o < whole->n_out; o++)
+		memcpy(*weights + o * stride,
+		       whole->weights + o * weight_row_bytes(whole->type, whole->n_in) +
+			       weight_row_bytes(whole->type, begin),
+		       stride);
+	for (uint32_t r = 0; r < whole->n_rows; r++)
+		c_quantize_row(row_format, e->x + (size_t)r * whole->n_in + begin, n_in,
+			       *rows + r * row_bytes(row_format, n_in));
+	part.weights = *weights;
+	part.rows = *rows;
+	part.n_in = n_in;
+	part.n_whole = whole->n_in;
+	part.first_segment = first;
+	return part;
+}
+
+/* The sum of segments [first, first + 8 / parts) and its neighbours, as the tree has it: one part
+ * is multiplied, more are two halves added up. */
+static void add_parts(const struct example *e, const struct kernels *kernels, uint32_t first,
+		      uint32_t parts, uint32_t all, float *out)
+{
+	uint8_t *weights, *rows;
+	if (parts == all) {
+		struct matmul part = cut_out(e, first, parts, &weights, &rows);
+		part.out = out;
+		if (part.n_in > 0)
+			kernels->matmul(&part, 0, part.n_out);
+		else /* fewer blocks than parts: nothing is held, nothing is summed */
+			memset(out, 0, e->n_results * sizeof(float));
+		free(weights);
+		free(rows);
+		return;
+	}
+	float *other = sample_alloc(e->n_results * sizeof(float));
+	add_parts(e, kernels, first, 2 * parts, all, out);
+	add_parts(e, kernels, first + SEGMENTS / parts / 2, 2 * parts, all, other);
+	for (size_t i = 0; i < e->n_results; i++)
+		out[i] += other[i];
+	free(other);
+}
+
+/* A product of which each device of a group holds some columns: the parts, added up as the tree has
+ * them, are the whole, down to the bits. */
+static void segments_add_up(void **unused)
+{
+	static const struct shape cuts[] = { { 2560, 35, 3 }, { 256, 16, 1 }, { 5632, 8, 1 } };
+	uint64_t state = 23;
+	for (size_t t = 0; t < sample_type_count; t++)
+		for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+			struct example e =
+				example_make(&state, sample_types[t], cuts[i], SAMPLE_PLAIN, 1.0f);
+			example_expect(&e);
+			for (uint32_t parts = 2; parts <= SEGMENTS; parts *= 2)
+				for (size_t v = 0; v < variant_count + 1; v++) {
+					const struct kernels *kernels =
+						v < variant_count ? variants[v] : &kernels_c;
+					for (size_t k = 0; k < e.n_results; k++)
+						e.out[k] =
+							e.expected[k]; /* what lies between rows */
+					add_parts(&e, kernels, 0, 1, parts, e.out);
+					for (uint32_t r = 0; r < cuts[i].n_rows; r++)
+						memcpy(e.out + r * e.product.out_stride +
+							       cuts[i].n_out,
+						       e.expected + r * e.product.out_stride +
+							       cuts[i].n_out,
+						       3 * sizeof(float));
+					example_check(&e, kernels->name);
+				}
+			example_free(&e);
+		}
+}
+
 static void threads_change_nothing(void **unused)
 {
 	uint64_t state = 13;
@@ -330,6 +420,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(odd_activations),
 		cmocka_unit_test(splits_change_nothing),
 		cmocka_unit_test(ranges_stay_within),
+		cmocka_unit_test(segments_add_up),
 		cmocka_unit_test(threads_change_nothing),
 		cmocka_unit_test(c_agrees_with_float64),
 	};
