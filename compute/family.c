@@ -55,6 +55,18 @@ static const struct family families[] = {
 		.activation = ACTIVATION_SILU,
 		.parts = LAYER_PRE_NORM | LAYER_QK_NORM | LAYER_Q_GATE | LAYER_FFN_NORM_ALIAS,
 		.delta_parts = LAYER_PRE_NORM | LAYER_FFN_NORM_ALIAS | LAYER_DELTA,
+		.may_have_spare = true,
+	},
+	{
+		.name = "qwen35moe",
+		.pairing = ROPE_HALVES,
+		.activation = ACTIVATION_SILU,
+		.parts = LAYER_PRE_NORM | LAYER_QK_NORM | LAYER_Q_GATE | LAYER_FFN_NORM_ALIAS |
+			 LAYER_EXPERTS | LAYER_SHARED_EXPERT,
+		.delta_parts = LAYER_PRE_NORM | LAYER_FFN_NORM_ALIAS | LAYER_DELTA | LAYER_EXPERTS |
+			       LAYER_SHARED_EXPERT,
+		.may_have_spare = true,
+		.experts_renormalised = true,
 	},
 	{
 		/* 46 layers is the 27B model, whose query scale is that of its wider heads */
@@ -188,6 +200,13 @@ static const struct family_tensor tensors[] = {
 	{ "ffn_gate_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_GATE, DIM_EXPERTS },
 	{ "ffn_up_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_UP, DIM_EXPERTS },
 	{ "ffn_down_exps.weight", DIM_FF, DIM_EMBD, LAYER_EXPERTS, 0, SLOT_DOWN, DIM_EXPERTS },
+	{ "ffn_gate_inp_shexp.weight", DIM_EMBD, DIM_ONE, LAYER_SHARED_EXPERT, 0,
+	  SLOT_SHARED_SHARE },
+	{ "ffn_gate_shexp.weight", DIM_EMBD, DIM_FF_SHARED, LAYER_SHARED_EXPERT, 0,
+	  SLOT_SHARED_GATE },
+	{ "ffn_up_shexp.weight", DIM_EMBD, DIM_FF_SHARED, LAYER_SHARED_EXPERT, 0, SLOT_SHARED_UP },
+	{ "ffn_down_shexp.weight", DIM_FF_SHARED, DIM_EMBD, LAYER_SHARED_EXPERT, 0,
+	  SLOT_SHARED_DOWN },
 	{ "ffn_gate_inp.bias", DIM_EXPERTS, DIM_ONE, LAYER_EXPERT_BIAS, 0, SLOT_ROUTER_BIAS },
 	{ "ffn_gate_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_GATE_BIAS },
 	{ "ffn_up_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_UP_BIAS },
@@ -279,6 +298,8 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 		return delta->n_values;
 	case DIM_DELTA_WIDTH:
 		return delta->width;
+	case DIM_FF_SHARED:
+		return shape->n_ff_shared;
 	case DIM_DELTA_TAPS:
 		return delta->taps;
 	}

@@ -42,6 +42,7 @@ struct family {
 	float sliding_rope_base; /* of layers with a window; 0: as the others */
 	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled, nor has factors */
 	bool sliding_heads;      /* heads of layers with a window may have widths of their own */
+	bool may_have_spare;       /* layers that guess further tokens, which are left aside */
 	bool may_have_experts;      /* when the file counts some; LAYER_EXPERTS in parts: must */
 	enum expert_gating gating;  /* where the file does not say */
 	bool experts_renormalised;  /* likewise */
@@ -59,7 +60,8 @@ enum family_dim {
 	DIM_ONE, DIM_EMBD, DIM_VOCAB, DIM_Q, DIM_K, DIM_V, DIM_QKV, DIM_HEADS /* n_head * head_v */,
 	DIM_HEADS_N /* n_head */, DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT, DIM_EXPERTS,
 	DIM_Q_GATED /* twice DIM_Q */, DIM_DELTA_MIXED /* q, k and v */, DIM_DELTA_VALUES,
-	DIM_DELTA_HEADS /* value heads */, DIM_DELTA_WIDTH, DIM_DELTA_TAPS
+	DIM_DELTA_HEADS /* value heads */, DIM_DELTA_WIDTH, DIM_DELTA_TAPS,
+	DIM_FF_SHARED
 };
 
 /* What a tensor is to a layer: a field of struct weights_layer; a fused one is several. */
@@ -69,6 +71,7 @@ enum family_slot {
 	SLOT_GATE, SLOT_UP, SLOT_GATE_UP, SLOT_DOWN, SLOT_POST_FFN_NORM, SLOT_SINKS, SLOT_ROUTER,
 	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, SLOT_OUT_SCALE, SLOT_Z, SLOT_ALPHA, SLOT_BETA,
 	SLOT_CONV, SLOT_DT_BIAS, SLOT_DECAY, SLOT_DELTA_NORM,
+	SLOT_SHARED_GATE, SLOT_SHARED_UP, SLOT_SHARED_DOWN, SLOT_SHARED_SHARE,
 	FAMILY_SLOTS
 };
 

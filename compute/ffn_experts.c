@@ -1,3 +1,4 @@
+#include "compute/cpu/maths.h"
 #include "compute/forward_inside.h"
 #include "compute/router.h"
 
@@ -8,15 +9,27 @@
  * order of experts; as many experts at a time as fit the buffers form a group. A row adds its
  * experts up in rising order, whatever the groups are. */
 
+/* The matrix of one row that says how much the shared expert counts. */
+static struct matrix share_of(const struct forward *forward)
+{
+	return (struct matrix){ .type = TENSOR_F32,
+				.n_in = forward->shape->n_embd,
+				.n_out = 1,
+				.data = (const uint8_t *)forward->held->shared_share };
+}
+
 static void experts_input(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct weights_layer *held = forward->held;
 	const uint32_t n_embd = forward->shape->n_embd;
-	const struct matrix *const readers[] = { &held->router, &held->gate, &held->up };
+	const struct matrix share = share_of(forward);
+	const struct matrix *const readers[] = { &held->router,      &held->gate,      &held->up,
+						 &held->shared_gate, &held->shared_up, &share };
+	const uint32_t n_readers = held->shared_share ? 6 : 3;
 	forward_add_branch(forward, row, held->out_bias, held->post_attn_norm);
 	forward_quantise(forward, forward_norm(forward, row, held->ffn_norm), n_embd, row, readers,
-			 3);
+			 n_readers);
 	memset(forward->branch + (size_t)row * n_embd, 0, n_embd * sizeof(float));
 }
 
@@ -183,6 +196,46 @@ static void run_group(struct forward *forward)
 	forward_each_row(forward, experts_collect);
 }
 
+/* g = act(gate) * up of the shared expert */
+static void shared_gate(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct matrix *const readers[] = { &forward->held->shared_down };
+	const uint32_t n_ff = readers[0]->n_in;
+	float *gate = forward->gate + (size_t)row * n_ff;
+	forward->kernels->activate(forward->shape->activation, gate,
+				   forward->up + (size_t)row * n_ff, n_ff);
+	forward_quantise(forward, gate, n_ff, row, readers, 1);
+}
+
+static void shared_collect(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const float share = 1.0f / (1.0f + maths_exp(-forward->shares[row]));
+	forward->kernels->add_scaled(forward->branch + (size_t)row * n_embd,
+				     forward->expert_out + (size_t)row * n_embd, share, n_embd);
+}
+
+/* The expert that every row passes, after the others. */
+static void run_shared(struct forward *forward)
+{
+	const struct weights_layer *held = forward->held;
+	const struct matrix share = share_of(forward);
+	const uint32_t n_rows = forward->n_rows;
+	const struct matmul inputs[] = {
+		forward_product(forward, &held->shared_gate, n_rows, forward->gate),
+		forward_product(forward, &held->shared_up, n_rows, forward->up),
+		forward_product(forward, &share, n_rows, forward->shares),
+	};
+	forward_multiply(forward, inputs, 3);
+	forward_each_row(forward, shared_gate);
+	const struct matmul out =
+		forward_product(forward, &held->shared_down, n_rows, forward->expert_out);
+	forward_multiply(forward, &out, 1);
+	forward_each_row(forward, shared_collect);
+}
+
 static void experts_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
@@ -203,5 +256,7 @@ void ffn_experts(struct forward *forward)
 		forward->group_end = end_of_group(forward, first);
 		run_group(forward);
 	}
+	if (forward->held->shared_share)
+		run_shared(forward);
 	forward_each_row(forward, experts_output);
 }

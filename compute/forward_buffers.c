@@ -62,6 +62,7 @@ static struct widths widths_of(const struct model *model)
 			widths.gated = max_u32(widths.gated, 2 * layer->n_head * layer->head_k);
 		widths.ff = max_u32(widths.ff, layer->n_ff);
 	}
+	widths.ff = max_u32(widths.ff, shape->n_ff_shared);
 	for (uint32_t i = 0; i < shape->n_ropes; i++)
 		widths.rope = max_u32(widths.rope, shape->ropes[i].n_rot);
 	widths.q = max_u32(widths.q, delta_channels(shape));
@@ -84,6 +85,7 @@ static uint64_t lay_out_experts(struct forward *to, const struct model_shape *sh
 {
 	const uint64_t choices = rows * shape->n_expert_used;
 	to->router_logits = place(base, &at, rows * shape->n_expert * sizeof(float));
+	to->shares = place(base, &at, rows * sizeof(float));
 	to->choices = place(base, &at, choices * sizeof(*to->choices));
 	to->pair_of = place(base, &at, choices * sizeof(*to->pair_of));
 	to->pairs = place(base, &at, choices * sizeof(*to->pairs));

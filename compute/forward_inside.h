@@ -75,6 +75,7 @@ struct forward {
 
 	/* experts; a group is the pairs [group_first, group_end), which the buffers hold at once */
 	uint32_t pairs_max;             /* of a group; at least rows_max */
+	float *shares;                  /* [rows_max]: of the shared expert */
 	float *router_logits;           /* [rows_max, n_expert] */
 	struct router_choice *choices;  /* [rows_max, n_expert_used] */
 	uint32_t *pair_of;              /* [rows_max, n_expert_used]: of each choice */

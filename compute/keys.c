@@ -93,7 +93,7 @@ int keys_need_per_layer(struct keys *keys, const char *key, uint32_t n_layers, u
 			values[i] = values[0];
 		return result;
 	}
-	if (array.count != n_layers)
+	if (array.count != n_layers && array.count != (uint64_t)n_layers + keys->n_spare)
 		return fail_set(keys->fail, FAIL_INVALID,
 				"%s: the key %s has %" PRIu64 " numbers for %" PRIu32 " layers",
 				gguf_label(keys->gguf), keys->name, array.count, n_layers);

@@ -14,6 +14,7 @@ struct keys {
 	const struct gguf *gguf;
 	const struct family *family;
 	struct fail *fail;
+	uint32_t n_spare; /* lists for each layer may have so many entries more */
 	char name[128]; /* the key last asked for, in full */
 };
 

@@ -138,6 +138,14 @@ static bool is_placed(const struct model *model, const struct gguf_tensor *tenso
 	return model->embedding.tensors[0] == tensor;
 }
 
+/* Of a layer that guesses further tokens. */
+static bool is_spare(const struct model *model, const struct gguf_tensor *tensor)
+{
+	unsigned layer;
+	return sscanf(tensor->name, "blk.%5u.", &layer) == 1 && layer >= model->shape.n_layers &&
+	       layer - model->shape.n_layers < model->shape.n_spare;
+}
+
 /* A tensor that nobody uses means that the model computes something we do not know of. */
 static int refuse_rest(const struct model *model, struct fail *fail)
 {
@@ -146,7 +154,7 @@ static int refuse_rest(const struct model *model, struct fail *fail)
 		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct gguf_tensor *tensor = gguf_tensor_at(model->gguf, i);
-		if (!is_placed(model, tensor))
+		if (!is_placed(model, tensor) && !is_spare(model, tensor))
 			return fail_set(fail, FAIL_UNSUPPORTED,
 					"%s has the tensor %s, which this version does not know "
 					"in a %s model",

@@ -48,6 +48,7 @@ enum layer_part {
 	LAYER_OUT_SCALE = 1 << 14,      /* the stream is multiplied by a number after the layer */
 	LAYER_Q_GATE = 1 << 15,         /* beside each q head lies a gate for what it mixes */
 	LAYER_DELTA = 1 << 16,          /* the mixer is MIXER_DELTA */
+	LAYER_SHARED_EXPERT = 1 << 17,  /* one more expert that every row passes, with a gate */
 };
 
 /* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the
@@ -57,7 +58,7 @@ enum layer_part {
 struct rope_shape {
 	uint32_t n_rot; /* even; the first values of a head turn */
 	float base, scale;
-	float yarn; /* how much of YaRN: 0 (linear only) to 1 */
+	float yarn;        /* how much of YaRN: 0 (linear only) to 1 */
 	float beta_fast;   /* turns within `original` positions where mixing begins */
 	float beta_slow;   /* and where it ends */
 	uint32_t original; /* positions that the model was first trained for */
@@ -85,6 +86,7 @@ struct layer_shape {
 struct model_shape {
 	char family[32];
 	uint32_t n_layers, n_embd, n_vocab, context_max;
+	uint32_t n_spare; /* layers behind them that guess further tokens: nobody holds them */
 	enum rope_pairing pairing;
 	enum activation_kind activation;
 	float norm_eps;
@@ -99,6 +101,7 @@ struct model_shape {
 	float temperature;
 	struct delta_shape delta;         /* zero where no layer has one */
 	uint32_t n_expert, n_expert_used; /* 0: none */
+	uint32_t n_ff_shared;             /* of the shared expert; 0: none */
 	enum expert_gating gating;
 	bool experts_renormalised; /* the chosen ones' weights are divided by their sum */
 	float expert_scale;        /* then multiplied by it */

@@ -53,11 +53,9 @@ static int refuse_features(struct keys *keys)
 		const char *key;
 		const char *what;
 	} rows[] = {
-		{ "nextn_predict_layers", "layers that predict several tokens" },
 		{ "embedding_length_per_layer_input", "an embedding for each layer" },
 		{ "attention.shared_kv_layers", "layers that share keys and values" },
 		{ "expert_shared_count", "experts that every token passes" },
-		{ "expert_shared_feed_forward_length", "experts that every token passes" },
 		{ "expert_group_count", "groups of experts" },
 		{ "leading_dense_block_count", "layers without experts before layers with them" },
 		{ "attention.clamp_kqv", "clamped attention inputs" },
@@ -95,12 +93,27 @@ static int find_family(const struct gguf *gguf, const struct family **family, st
 
 /* ---- the shape ---- */
 
+static int read_spare(struct keys *keys, struct model_shape *shape)
+{
+	if (!keys_set(keys, "nextn_predict_layers"))
+		return 0;
+	if (!keys->family->may_have_spare)
+		return refuse_key(keys, "layers that guess further tokens");
+	if (keys_need_u32(keys, "nextn_predict_layers", 0, shape->n_layers - 1, &shape->n_spare))
+		return -FAIL_INVALID;
+	shape->n_layers -= shape->n_spare;
+	keys->n_spare = shape->n_spare;
+	return 0;
+}
+
 static int read_sizes(struct keys *keys, struct model_shape *shape)
 {
 	if (keys_need_u32(keys, "block_count", 1, MODEL_LAYERS_LIMIT, &shape->n_layers) ||
 	    keys_need_u32(keys, "embedding_length", 1, EMBD_LIMIT, &shape->n_embd) ||
 	    keys_need_u32(keys, "context_length", 1, CONTEXT_LIMIT, &shape->context_max))
 		return -FAIL_INVALID;
+	if (read_spare(keys, shape))
+		return -FAIL_UNSUPPORTED;
 	shape->norm_eps = 0;
 	if (keys_want_f32(keys, "attention.layer_norm_rms_epsilon", 1e-12, 0.1, &shape->norm_eps))
 		return -FAIL_INVALID;
@@ -160,6 +173,14 @@ static int read_experts(struct keys *keys, struct model_shape *shape)
 				"2024 did; convert the model again",
 				gguf_label(keys->gguf));
 	return read_gating(keys, shape);
+}
+
+static int read_shared_expert(struct keys *keys, struct model_shape *shape)
+{
+	const char *key = "expert_shared_feed_forward_length";
+	if (keys->family->parts & LAYER_SHARED_EXPERT)
+		return keys_need_u32(keys, key, 1, FF_LIMIT, &shape->n_ff_shared);
+	return keys_set(keys, key) ? refuse_key(keys, "experts that every token passes") : 0;
 }
 
 /* How wide the FFN of each layer is inside; experts may say it in a key of their own. */
@@ -385,8 +406,9 @@ int shape_read(const struct gguf *gguf, struct model_shape *shape, struct fail *
 	if (result == 0)
 		result = refuse_features(&keys);
 	static int (*const steps[])(struct keys *, struct model_shape *) = {
-		read_sizes,      read_vocabulary,    read_experts, read_layers, read_heads,
-		shape_rope_read, shape_windows_read, read_delta,   read_parts,  read_numbers,
+		read_sizes,  read_vocabulary, read_experts,    read_shared_expert,
+		read_layers, read_heads,      shape_rope_read, shape_windows_read,
+		read_delta,  read_parts,      read_numbers,
 	};
 	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == 0; i++)
 		result = steps[i](&keys, shape);

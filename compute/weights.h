@@ -33,6 +33,8 @@ struct weights_layer {
 	const float *router_bias; /* [n_expert] */
 	const float *gate_bias, *up_bias, *down_bias; /* [n_expert, n_ff or n_embd] */
 	struct matrix q, k, v, attn_out, router;
+	struct matrix shared_gate, shared_up, shared_down;
+	const float *shared_share; /* [n_embd]: sigmoid of its product with a row weighs the expert */
 	struct matrix z, alpha, beta; /* of a delta net, whose q makes q, k and v */
 	/* Parts of fused tensors are views. Of experts the first; the others follow it. */
 	struct matrix gate, up, down;

@@ -96,8 +96,11 @@ static void mark_unit(const struct model *model, enum unit_kind kind, uint32_t l
 
 void model_facts_units(const struct model *model, int32_t *units)
 {
+	const uint32_t n_layers = model_shape(model)->n_layers;
+	for (uint32_t i = 0; i < gguf_tensor_count(model_gguf(model)); i++)
+		units[i] = (int32_t)n_layers; /* of no unit: nobody wants it */
 	mark_unit(model, UNIT_EMBEDDING, 0, TENSOR_UNIT_EMBEDDING, units);
 	mark_unit(model, UNIT_OUTPUT, 0, TENSOR_UNIT_OUTPUT, units);
-	for (uint32_t i = 0; i < model_shape(model)->n_layers; i++)
+	for (uint32_t i = 0; i < n_layers; i++)
 		mark_unit(model, UNIT_LAYER, i, (int32_t)i, units);
 }

@@ -29,6 +29,7 @@ FAMILIES = {
     "qwen3": (["--gain", "0.03", "--head", "32"], []),
     "qwen3moe": (["--gain", "0.03", "--ff", "256"], []),
     "qwen35": (["--gain", "0.03"], []),
+    "qwen35moe": (["--gain", "0.03", "--ff", "256"], []),
     "gpt-oss": (["--gain", "0.03", "--ff", "256"], []),
     "gemma2": (["--gain", "0.2", "--entropy", "1"], []),
     "gemma3": (["--gain", "0.2", "--heads-kv", "1"], ["--rope-factor", "8"]),

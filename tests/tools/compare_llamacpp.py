@@ -33,10 +33,11 @@ def check(program, libraries, folder, name, options):
     exact = Oracle(path).run(TOKENS)[1]
     pair = compare(ours, logits, 0)
     least, most = LIMITS["Q" in name or "MX" in name]
-    good = pair["agree"] >= least and pair["nats"] <= most
+    noise = compare(logits, exact, 0)["nats"]
+    good = pair["agree"] >= least and pair["nats"] <= max(most, 1.5 * noise)
     print(f"{name:26} same token {pair['agree']:.3f}  divergence {pair['nats']:.1e}  from the oracle: "
           f"primad {compare(ours, exact, 0)['nats']:.1e} llama.cpp "
-          f"{compare(logits, exact, 0)['nats']:.1e}{'' if good else '  FAILED'}", flush=True)
+          f"{noise:.1e}{'' if good else '  FAILED'}", flush=True)
     return good
 
 

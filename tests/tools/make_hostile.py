@@ -248,6 +248,7 @@ CASES = [
     ("family-not-text", key("general.architecture", (U32, 1)), "no general.architecture"),
     ("not-a-model", key("general.type", (STRING, "adapter")), "of type 'adapter'"),
     ("part-of-a-model", key("split.count", (U16, 3)), "one of 3 parts"),
+    ("layers-spare", key("llama.nextn_predict_layers", (U32, 1)), "guess further tokens"),
     ("experts-used-missing", key("llama.expert_count", (U32, 8)),
      "lacks the key llama.expert_used_count"),
     ("experts-many", key("llama.expert_count", (U32, 1 << 20)), "expert_count is 1048576"),

@@ -44,6 +44,10 @@ FAMILIES = {
     "qwen35": dict(qk="head", eps=1e-6, rope_base=1e7, ffn_norm="post_attention_norm", gate=True,
                    delta=3, keys={"full_attention_interval": 3, "ssm.conv_kernel": 4,
                                   "rope.dimension_sections": [2, 1, 1, 0]}),
+    "qwen35moe": dict(qk="head", eps=1e-6, rope_base=1e7, ffn_norm="post_attention_norm", gate=True,
+                      delta=3, experts=(16, 4), shared=True,
+                      keys={"full_attention_interval": 3, "ssm.conv_kernel": 4,
+                            "rope.dimension_sections": [2, 1, 1, 0]}),
     "gpt-oss": dict(bias=True, out_bias=True, sinks=True, rope_base=15e4, windows=True,
                     experts=(8, 4), expert_bias=True, ffn_norm="post_attention_norm",
                     keys={"rope.scaling.type": "yarn", "rope.scaling.factor": 8.0,
@@ -63,7 +67,7 @@ FAMILIES = {
                                          "attention.scale": 0.08, "logit_scale": 4.0}),
 }
 FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
-LAYERS = {"qwen35": 4, "gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
+LAYERS = {"qwen35": 4, "qwen35moe": 4, "gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
 from or had an they which one you were all her she there would their we him been has when who will
@@ -296,7 +300,9 @@ class Model:
         w.add_name(o.name or f"random {o.family}")
         w.add_context_length(o.context)
         w.add_embedding_length(o.embd)
-        w.add_block_count(o.layers)
+        w.add_block_count(o.layers + o.spare)
+        if o.spare:
+            self.add("nextn_predict_layers", o.spare)
         w.add_feed_forward_length(o.ff)
         w.add_head_count(o.heads)
         if not self.family.get("wide"):
@@ -335,6 +341,8 @@ class Model:
             w.add_expert_used_count(o.used)
             if o.family != "llama":
                 w.add_expert_feed_forward_length(o.ff)
+            if self.family.get("shared"):
+                w.add_expert_shared_feed_forward_length(o.ff)
         if o.original:
             w.add_rope_scaling_orig_ctx_len(o.original)
         if o.window and (self.family["windows"] or o.windows):
@@ -406,6 +414,11 @@ class Model:
         self.planes(at + "ffn_gate_exps.weight", "ffn_gate", n, o.ff, o.embd, 1.5)
         self.planes(at + "ffn_up_exps.weight", "ffn_up", n, o.ff, o.embd)
         self.planes(at + "ffn_down_exps.weight", "ffn_down", n, o.embd, o.ff, out)
+        if self.family.get("shared"):
+            self.vector(at + "ffn_gate_inp_shexp.weight", o.embd, 0.0, 0.1)
+            self.matrix(at + "ffn_gate_shexp.weight", "ffn_gate", o.ff, o.embd, 1.5)
+            self.matrix(at + "ffn_up_shexp.weight", "ffn_up", o.ff, o.embd)
+            self.matrix(at + "ffn_down_shexp.weight", "ffn_down", o.embd, o.ff, out)
         if self.family.get("expert_bias"):
             self.vector(at + "ffn_gate_inp.bias", n, 0.0, 0.5)
             self.vector(at + "ffn_gate_exps.bias", (n, o.ff), 0.0, 1.0)
@@ -478,6 +491,9 @@ class Model:
                 1, 24 if name == "long" else 1.5, n).astype(numpy.float32))
         for i in range(o.layers):
             self.layer(i)
+        for i in range(o.layers, o.layers + o.spare):
+            self.vector(f"blk.{i}.attn_norm.weight", o.embd)
+            self.matrix(f"blk.{i}.nextn.eh_proj.weight", "eh_proj", o.embd, 2 * o.embd)
 
     def write(self):
         self.keys()
@@ -499,6 +515,8 @@ def parse(arguments):
     p.add_argument("--set", action="append", default=[], metavar="NAME=TYPE",
                    help="another type for one kind of matrix, for example ffn_down=Q6_K")
     p.add_argument("--layers", type=int)
+    p.add_argument("--spare", type=int, default=0,
+                   help="layers behind the others that guess further tokens, in part")
     p.add_argument("--embd", type=int, default=64)
     p.add_argument("--heads", type=int, default=4)
     p.add_argument("--heads-kv", type=int, default=2)

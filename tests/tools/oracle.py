@@ -40,6 +40,7 @@ FAMILIES = {
     "qwen3": dict(rope="halves"),
     "qwen3moe": dict(rope="halves"),
     "qwen35": dict(rope="halves", ffn_norm="post_attention_norm", gate=True),
+    "qwen35moe": dict(rope="halves", ffn_norm="post_attention_norm", gate=True),
     "gpt-oss": dict(rope="halves", windows=(2, None, True), clamped=True, chosen=True,
                     ffn_norm="post_attention_norm"),
     "gemma2": dict(rope="halves", gelu=True, embedding="sqrt", windows=(2, None, True),
@@ -69,7 +70,7 @@ class Oracle:
             raise SystemExit(f"the oracle knows no family {self.family}")
         self.facts = FAMILIES[self.family]
         self.tensors = {t.name: t for t in reader.tensors}
-        self.n_layers = self.key("block_count")
+        self.n_layers = self.key("block_count") - self.key("nextn_predict_layers", 0)
         self.n_embd = self.key("embedding_length")
         self.n_head = self.key("attention.head_count")
         self.heads_kv = self.key("attention.head_count_kv", self.n_head)
@@ -329,6 +330,11 @@ class Oracle:
             rows = shares[:, expert] != 0
             inner = self.gate(part(x[rows], "gate", expert), part(x[rows], "up", expert))
             out[rows] += shares[rows, expert, None] * part(inner, "down", expert)
+        if self.has(at + "gate_inp_shexp.weight"):  # one more that every row passes, weighed
+            share = 1 / (1 + numpy.exp(-x @ self.weight(at + "gate_inp_shexp.weight")))
+            inner = self.gate(self.product(x, at + "gate_shexp.weight"),
+                              self.product(x, at + "up_shexp.weight"))
+            out += share[:, None] * self.product(inner, at + "down_shexp.weight")
         return out
 
     def feed_forward(self, x, layer):
