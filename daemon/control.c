@@ -259,10 +259,9 @@ static void post_model(struct http_request *request, void *context)
 
 static void delete_model(struct http_request *request, void *context)
 {
-	struct fail fail = { 0 };
-	json_t *result = NULL;
-	const int status = node_model_remove(context, http_rest(request), &result, &fail);
-	reply_or_fail(request, status, result, &fail);
+	struct operation *operation = operation_create(request);
+	if (operation)
+		node_model_remove(context, http_rest(request), operation_answer, operation);
 }
 
 const struct http_route control_routes[] = {

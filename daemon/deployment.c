@@ -543,6 +543,18 @@ void deployment_broken(struct deployment *deployment, const struct epoch *epoch,
 	lose_plan(deployment, device, why);
 }
 
+int deployment_withdraw(struct deployment *deployment, const struct model_id *model,
+			const struct fail *why, struct fail *fail)
+{
+	if (!serves(deployment, model))
+		return fail_set(fail, FAIL_NOT_FOUND, "no plan uses this model");
+	if (deployment->running > 0)
+		return fail_set(fail, FAIL_BUSY,
+				"requests run on this model: remove it when they have ended");
+	lose_plan(deployment, NULL, why);
+	return 0;
+}
+
 void deployment_connected(struct deployment *deployment, const struct epoch *epoch)
 {
 	part_connected(deployment->part, epoch);

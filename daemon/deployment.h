@@ -44,6 +44,7 @@ struct deployment_services {
 		      void (*progress)(void *context, uint64_t done, uint64_t total),
 		      void (*done)(void *context, const char *path, const struct fail *fail),
 		      void *done_context);
+	/* Ends a fetch, or says that what was fetched is not in use any more. */
 	void (*fetch_cancel)(void *context);
 	/* Something that people see changed: states, plan, planner. */
 	void (*changed)(void *context);
@@ -94,6 +95,10 @@ struct plan_wish {
  * one: only the planner can, others are refused with a sentence that names it. */
 int deployment_try(struct deployment *deployment, const struct model_id *model,
 		   const struct plan_wish *wish, bool commit, struct plan *plan, struct fail *fail);
+/* Gives up the plan of this model on all devices, with `why`; nothing is planned in its place unless
+ * somebody wants it. FAIL_BUSY while requests run on it, FAIL_NOT_FOUND when there is no such plan. */
+int deployment_withdraw(struct deployment *deployment, const struct model_id *model,
+			const struct fail *why, struct fail *fail);
 void deployment_options(const struct deployment *deployment, struct plan_options *options,
 			const struct model_facts *facts);
 /* The devices as this one knows them now; profiles are borrowed until the next call. */

@@ -37,11 +37,11 @@ static void check_members(const struct node *node, json_t *checks)
 {
 	const struct roster *roster = node->home->roster;
 	char text[400];
-	add(checks, "home", !home_is_alone(node->home),
-	    home_is_alone(node->home) ? "this device is a home of its own"
+	add(checks, "home", true,
+	    home_is_alone(node->home) ? "this device is a home of its own; to use more devices, run "
+					"`primactl invite` here and `primactl join` there"
 				      : "this device belongs to a home",
-	    "that is fine for one device; to use more, run `primactl invite` here and `primactl "
-	    "join` there");
+	    "");
 	for (uint32_t i = 0; i < roster_count(roster); i++) {
 		const struct member *member = roster_at(roster, i);
 		if (device_id_equal(&member->keys.id, home_self(node->home)))

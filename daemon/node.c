@@ -683,6 +683,7 @@ static void on_stopped(void *context)
 	destroy_home_parts(node, LEAVING_STOP);
 	profiler_abandon(node->profiler);
 	node->profiler = NULL;
+	node_removal_abandon(node);
 	door_close(node->door);
 	node->door = NULL;
 	ring_destroy(node->ring);
@@ -716,6 +717,7 @@ void node_destroy(struct node *node)
 {
 	if (!node)
 		return;
+	node_removal_abandon(node);
 	destroy_home_parts(node, LEAVING_STOP);
 	finder_destroy(node->finder, NULL, NULL);
 	door_close(node->door);

@@ -72,7 +72,9 @@ void node_upload_end(struct upload *upload, node_answer *answer, void *context);
 void node_upload_abort(struct upload *upload); /* takes; accepts NULL */
 /* Adds a file that the daemon itself can read, where it lies. */
 void node_model_add_path(struct node *node, const char *path, node_answer *answer, void *context);
-int node_model_remove(struct node *node, const char *model, json_t **result, struct fail *fail);
+/* Forgets a model on this device. A plan that uses it is given up first, in the whole home; FAIL_BUSY
+ * while requests run on it. */
+void node_model_remove(struct node *node, const char *model, node_answer *answer, void *context);
 
 /* {"checks": [{"name", "ok", "text", "advice"}]} */
 json_t *node_doctor(struct node *node);

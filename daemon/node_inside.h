@@ -1,6 +1,6 @@
 /* node_inside.h: what a node consists of. For node.c, which wires it, for node_host.c, and for the
- * files that carry out what the local sockets ask (report.c, doctor.c, join.c); nobody else includes
- * it. */
+ * files that carry out what the local sockets ask (report.c, doctor.c, join.c, removal.c); nobody
+ * else includes it. */
 #ifndef DAEMON_NODE_INSIDE_H
 #define DAEMON_NODE_INSIDE_H
 
@@ -42,6 +42,7 @@ struct node {
 	struct profile profile; /* ours */
 	bool measured;
 	uv_timer_t *refresh;
+	struct removal *removal; /* of a model that a plan used; NULL: none */
 	uint64_t boot;
 	uint32_t running_told; /* FACT_LOAD as told last */
 	struct message message; /* sending */
@@ -64,6 +65,9 @@ struct node {
  * what was just said go out. */
 void node_replace_home(struct node *node, bool found_anew, enum leaving_reason reason,
 		       uint64_t wait_ms);
+/* False, with a sentence, while one home is left for another. */
+bool node_settled(const struct node *node, struct fail *fail);
+void node_removal_abandon(struct node *node);
 /* The home's members say that this device is none any more. */
 void node_was_removed(struct node *node);
 void node_fill_host(struct node *node);

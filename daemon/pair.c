@@ -1,6 +1,7 @@
 #include "daemon/pair.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "daemon/timer.h"
 #include "proto/deadlines.h"
@@ -12,7 +13,9 @@
 
 /* One pairing run, as member or as joiner. */
 struct run {
+	struct list entry; /* accepting ones: in pair->accepting, oldest first */
 	struct pair *pair;
+	struct address from;
 	uv_tcp_t tcp;
 	uv_timer_t deadline;
 	uv_connect_t connect;
@@ -31,7 +34,8 @@ struct pair {
 	struct home *home;
 	struct pair_events events;
 	void *context;
-	struct run *accepting, *joining;
+	struct list accepting;
+	struct run *joining;
 	char code[PAIRING_CODE_BYTES];
 	enum device_role role;
 	int64_t until_ms; /* 0: no window */
@@ -109,8 +113,7 @@ static void end_run(struct run *run, const struct pairing_welcome *welcome, cons
 	if (run->ended)
 		return;
 	run->ended = true;
-	if (pair->accepting == run)
-		pair->accepting = NULL;
+	list_remove(&run->entry);
 	if (pair->joining == run)
 		pair->joining = NULL;
 	if (run->done)
@@ -130,6 +133,12 @@ static void fail_run(struct run *run, const struct fail *why)
 			close_window(pair);
 	}
 	end_run(run, NULL, why);
+}
+
+static void end_accepting(struct pair *pair, const struct fail *why)
+{
+	LIST_EACH(at, &pair->accepting)
+		end_run(LIST_ITEM(at, struct run, entry), NULL, why);
 }
 
 static void on_run_deadline(uv_timer_t *timer)
@@ -185,6 +194,8 @@ static void member_met(struct run *run)
 		close_window(pair);
 		pair->events.admitted(pair->context, &id, name);
 		end_run(run, NULL, NULL);
+		fail_set(&why, FAIL_DENIED, "another device was faster");
+		end_accepting(pair, &why);
 	}
 	buf_finish(&out);
 }
@@ -266,6 +277,7 @@ static struct run *run_create(struct pair *pair)
 		return NULL;
 	}
 	uv_timer_init(pair->loop, &run->deadline);
+	list_init(&run->entry);
 	run->pair = pair;
 	run->handles = 2;
 	run->tcp.data = run->deadline.data = run;
@@ -285,18 +297,82 @@ static bool spend_attempt(void *context, char code[PAIRING_CODE_BYTES])
 	return true;
 }
 
+/* Whole IPv6 networks belong to one host; behind a link's own addresses stand many. */
+static bool same_source(const struct address *a, const struct address *b)
+{
+	const size_t size = a->family == 4 ? 4 : address_is_link_local(a) ? 16 : 8;
+	return a->family == b->family && memcmp(a->bytes, b->bytes, size) == 0;
+}
+
+static uint32_t count_source(const struct pair *pair, const struct address *from)
+{
+	uint32_t n = 0;
+	LIST_EACH(at, &pair->accepting)
+		n += same_source(&LIST_ITEM(at, struct run, entry)->from, from);
+	return n;
+}
+
+/* The oldest of the source with the most, of those that have not tried a code. */
+static struct run *least_deserving(const struct pair *pair, const struct address *only)
+{
+	struct run *worst = NULL;
+	uint32_t worst_n = 0;
+	LIST_EACH(at, &pair->accepting) {
+		struct run *run = LIST_ITEM(at, struct run, entry);
+		const uint32_t n = count_source(pair, &run->from);
+		if (!run->spent && n > worst_n && (!only || same_source(&run->from, only))) {
+			worst = run;
+			worst_n = n;
+		}
+	}
+	return worst;
+}
+
+/* False when all there are have spent an attempt: they end soon. */
+static bool make_room(struct pair *pair, const struct address *from)
+{
+	struct fail why;
+	uint32_t n = 0;
+	LIST_EACH(at, &pair->accepting)
+		n++;
+	const bool of_source = count_source(pair, from) >= PAIR_RUNS_PER_SOURCE;
+	if (!of_source && n < PAIR_RUNS_MAX)
+		return true;
+	struct run *out = least_deserving(pair, of_source ? from : NULL);
+	if (!out)
+		return false;
+	fail_set(&why, FAIL_BUSY, "too many devices are pairing; try again");
+	end_run(out, NULL, &why);
+	return true;
+}
+
+static struct run *run_accept(struct pair *pair, uv_os_sock_t socket)
+{
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	struct address from = { 0 };
+	if (getpeername(socket, (struct sockaddr *)&peer, &size) == 0)
+		address_from_sockaddr(&from, (const struct sockaddr *)&peer);
+	if (pair_invite_left_ms(pair) == 0 || !make_room(pair, &from))
+		return NULL;
+	struct run *run = run_create(pair);
+	if (!run)
+		return NULL;
+	run->from = from;
+	list_append(&pair->accepting, &run->entry);
+	return run;
+}
+
 void pair_accept(struct pair *pair, uv_os_sock_t socket, const uint8_t preamble[PREAMBLE_BYTES])
 {
 	struct fail why;
 	struct buf out;
-	struct run *run = pair->accepting || pair_invite_left_ms(pair) == 0 ? NULL
-									    : run_create(pair);
+	struct run *run = run_accept(pair, socket);
 	if (!run) {
 		close(socket);
 		return;
 	}
 	buf_init(&out);
-	pair->accepting = run;
 	preamble_answer(run->own_preamble, CONNECTION_PAIR, roster_home_id(pair->home->roster),
 			home_self(pair->home));
 	buf_append(&out, run->own_preamble, PREAMBLE_BYTES);
@@ -373,6 +449,7 @@ struct pair *pair_create(uv_loop_t *loop, struct home *home, const struct pair_e
 		timer_free(timer);
 		return NULL;
 	}
+	list_init(&pair->accepting);
 	pair->timer = timer;
 	pair->loop = loop;
 	pair->home = home;
@@ -387,8 +464,7 @@ void pair_destroy(struct pair *pair)
 		return;
 	struct fail why;
 	fail_set(&why, FAIL_CANCELLED, "primad is stopping");
-	if (pair->accepting)
-		end_run(pair->accepting, NULL, &why);
+	end_accepting(pair, &why);
 	if (pair->joining)
 		end_run(pair->joining, NULL, &why);
 	timer_free(pair->timer);

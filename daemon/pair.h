@@ -1,8 +1,11 @@
 /* pair.h: inviting and joining: pairing runs (proto/pairing.h) over sockets. Loop thread only.
  *
  * The window: one code, DEADLINE_INVITE_MS, INVITE_ATTEMPTS guesses, closed by the first success.
- * INVITE_FAILURES_MAX failures since the last success lock inviting until the daemon restarts. One
- * run at a time; each ends within DEADLINE_PAIR_MS. */
+ * INVITE_FAILURES_MAX failures since the last success lock inviting until the daemon restarts. Each
+ * run ends within DEADLINE_PAIR_MS. Several may be under way, so that who dials and says nothing
+ * keeps nobody out: of one address the newest two, and when there are too many, the oldest of the
+ * address with the most gives way, but none that has spent an attempt. The first success ends the
+ * others: one code admits one device. */
 #ifndef DAEMON_PAIR_H
 #define DAEMON_PAIR_H
 
@@ -16,6 +19,8 @@
 
 #define INVITE_ATTEMPTS 3
 #define INVITE_FAILURES_MAX 20
+#define PAIR_RUNS_MAX 8
+#define PAIR_RUNS_PER_SOURCE 2
 
 struct pair;
 

@@ -361,6 +361,7 @@ static void part_over(struct part *part)
 {
 	void (*ended)(void *) = part->ended;
 	part->phase = PHASE_IDLE;
+	part->services.fetch_cancel(part->services.context); /* the model is not in use any more */
 	part->ended = NULL;
 	if (ended) {
 		ended(part->ended_context); /* the part may be gone after it */
@@ -401,7 +402,6 @@ void part_end(struct part *part, const struct fail *why, const struct device_id 
 	}
 	part->n_successors = 0;
 	if (phase == PHASE_FETCHING) {
-		part->services.fetch_cancel(part->services.context);
 		part_over(part);
 	} else if (part->load) {
 		part->load->unwanted = true; /* on_loaded goes on */

@@ -198,7 +198,7 @@ json_t *node_models(struct node *node)
 	return json_pack("{s:i, s:o}", "schema", NODE_SCHEMA, "models", listing.models);
 }
 
-static bool settled(const struct node *node, struct fail *fail)
+bool node_settled(const struct node *node, struct fail *fail)
 {
 	if (node->sessions && !node->replacing)
 		return true;
@@ -209,7 +209,7 @@ static bool settled(const struct node *node, struct fail *fail)
 const struct tokenizer *node_tokenizer(struct node *node, const char *model, struct fail *fail)
 {
 	struct model_id id;
-	if (!settled(node, fail) || !models_resolve(node->models, model, &id, fail))
+	if (!node_settled(node, fail) || !models_resolve(node->models, model, &id, fail))
 		return NULL;
 	return models_tokenizer(node->models, &id, fail);
 }
@@ -272,7 +272,7 @@ static int read_planning(struct planning *planning, struct node *node, const cha
 			 const json_t *options, struct fail *fail)
 {
 	const json_t *pin = json_object_get(options, "pin");
-	if (!settled(node, fail) || !models_resolve(node->models, model, &planning->id, fail) ||
+	if (!node_settled(node, fail) || !models_resolve(node->models, model, &planning->id, fail) ||
 	    read_wish(options, &planning->wish, fail) != 0)
 		return -(int)fail->code;
 	planning->paper = json_is_true(json_object_get(options, "paper"));
@@ -337,7 +337,7 @@ void node_plan(struct node *node, const char *model, const json_t *options, bool
 struct upload *node_upload_begin(struct node *node, const char *name, uint64_t size,
 				 struct fail *fail)
 {
-	return settled(node, fail) ? models_upload_begin(node->models, name, size, fail) : NULL;
+	return node_settled(node, fail) ? models_upload_begin(node->models, name, size, fail) : NULL;
 }
 
 int node_upload_write(struct upload *upload, const void *bytes, size_t size, struct fail *fail)
@@ -358,16 +358,10 @@ void node_upload_abort(struct upload *upload)
 void node_model_add_path(struct node *node, const char *path, node_answer *answer, void *context)
 {
 	struct fail why;
-	if (settled(node, &why))
+	if (node_settled(node, &why))
 		models_add_path(node->models, path, answer, context);
 	else
 		answer(context, NULL, &why);
-}
-
-int node_model_remove(struct node *node, const char *model, json_t **result, struct fail *fail)
-{
-	return settled(node, fail) ? models_remove(node->models, model, result, fail)
-				   : -(int)fail->code;
 }
 
 /* ---- requests ---- */
@@ -376,7 +370,7 @@ struct session *session_start(struct node *node, const struct session_request *r
 			      const struct session_events *events, void *context,
 			      struct fail *fail)
 {
-	return settled(node, fail) ? sessions_start(node->sessions, request, events, context, fail)
+	return node_settled(node, fail) ? sessions_start(node->sessions, request, events, context, fail)
 				   : NULL;
 }
 

@@ -571,7 +571,7 @@ int store_remove(struct store *store, const struct model_id *id, struct fail *fa
 	if (!entry) {
 		result = unknown(fail);
 	} else if (entry->uses > 0) {
-		result = fail_set(fail, FAIL_BUSY, "the model %s is in use; stop it first",
+		result = fail_set(fail, FAIL_BUSY, "the model %s is in use; try again when its requests have ended",
 				  entry->name);
 	} else {
 		take_out(store, entry, leaving);

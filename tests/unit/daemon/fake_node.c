@@ -274,9 +274,11 @@ void node_model_add_path(struct node *node, const char *path, node_answer *answe
 	answer(context, json_pack("{s:s}", "path", path), NULL);
 }
 
-int node_model_remove(struct node *node, const char *model, json_t **result, struct fail *fail)
+void node_model_remove(struct node *node, const char *model, node_answer *answer, void *context)
 {
-	return fail_set(fail, FAIL_NOT_FOUND, "there is no model \"%s\"", model);
+	struct fail why;
+	fail_set(&why, FAIL_NOT_FOUND, "there is no model \"%s\"", model);
+	answer(context, NULL, &why);
 }
 
 json_t *node_doctor(struct node *node)

@@ -1,0 +1,106 @@
+"""What people do with their models and devices over time: remove what is in use, use two models in
+turn, ask whether all is well."""
+import json
+import subprocess
+
+import pytest
+
+from daemons import BUILD, Daemon, LoopbackHome, UnixConnection, free_port, tiny_model, wait_for
+
+SHAPE = dict(family="gemma3", type="Q8_0", layers=4, embd=64, heads=4, heads_kv=2, head=16, ff=128,
+             vocab=300, tokenizer="spm", context=8192)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model"), **SHAPE)
+
+
+@pytest.fixture
+def alone(tmp_path):
+    daemon = Daemon(tmp_path, "alone", free_port(), flags=("--threads", "1", "--context", "8192"))
+    yield daemon.start()
+    daemon.stop()
+
+
+@pytest.fixture
+def pair(tmp_path, model):
+    with LoopbackHome(tmp_path, 2, ["--context", "8192", "--threads", "1"]) as home:
+        home.daemons[0].add_model(model)
+        yield home.daemons
+
+
+def send(daemon, **fields):
+    connection = UnixConnection(daemon.run / "api.sock", 120)
+    connection.request("POST", "/v1/completions", json.dumps(
+        {"prompt": "hello", "temperature": 0, "ignore_eos": True, **fields}),
+        {"Content-Type": "application/json"})
+    return connection
+
+
+def answer_of(connection):
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+def primactl(daemon, *words):
+    return subprocess.run([str(BUILD / "daemon" / "primactl"), "--run", str(daemon.run), *words],
+                          capture_output=True, text=True, timeout=60)
+
+
+def commit(daemons, model, layers, head):
+    chief = wait_for("a planner", lambda: next(
+        (d for d in daemons if d.status()["planner"] == d.name), None))
+    wanted = {"model": model, "commit": True, "pin": {"layers": layers, "head": head}}
+    wait_for("the plan is taken", lambda: chief.ask("POST", "/plan", wanted)[0] == 200)
+
+
+# ---- removing what is in use ----
+
+def test_a_deployed_model_is_removed(alone, model):
+    alone.add_model(model)
+    first = alone.complete("hello", ignore_eos=True)["choices"]
+    assert alone.status()["deployments"]
+    done = primactl(alone, "model", "rm", "tiny")
+    assert done.returncode == 0, done
+    assert alone.good("GET", "/v1/models", socket="api")["data"] == []
+    assert not alone.status()["deployments"]
+    assert not list((alone.state / "store").glob("*/model.gguf"))
+    assert alone.ask("DELETE", "/models/tiny")[0] == 404
+    alone.add_model(model)
+    assert alone.complete("hello", ignore_eos=True)["choices"] == first
+
+
+def test_a_model_that_answers_is_not_removed(alone, model):
+    alone.add_model(model)
+    running = send(alone, max_tokens=8000, stream=True)
+    wait_for("it runs", lambda: any(r["state"] == "running" for r in alone.status()["requests"]))
+    status, answer = alone.ask("DELETE", "/models/tiny")
+    assert status in (409, 429, 503) and "ended" in answer["error"]["message"], answer
+    running.close()
+    wait_for("it is idle", lambda: not alone.status()["requests"])
+    wait_for("it can be removed", lambda: alone.ask("DELETE", "/models/tiny")[0] == 200)
+
+
+def test_a_copy_that_a_plan_uses_is_removed(pair):
+    giver, taker = pair
+    commit(pair, "tiny", {taker.name: 4}, taker.name)
+    first = giver.complete("hello", ignore_eos=True)["choices"]
+    taker.good("DELETE", "/models/tiny")
+    for daemon in pair:
+        wait_for(f"{daemon.name} knows no plan", lambda d=daemon: not d.status()["deployments"])
+    assert giver.complete("hello", ignore_eos=True)["choices"] == first  # planned and fetched anew
+
+
+# ---- is all well ----
+
+def test_a_home_of_one_is_healthy(alone, model):
+    alone.add_model(model)
+    done = primactl(alone, "doctor")
+    assert done.returncode == 0, done.stdout
+    assert "!!" not in done.stdout
+    alone.good("DELETE", "/models/tiny")
+    done = primactl(alone, "doctor")
+    assert done.returncode != 0 and "primactl model add" in done.stdout, done.stdout
