@@ -2,10 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/part.h"
+#include "daemon/deployment_inside.h"
 #include "daemon/seat.h"
 #include "daemon/timer.h"
-#include "daemon/trouble.h"
 #include "proto/deadlines.h"
 
 #include <sodium.h>
@@ -13,57 +12,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROFILE_PATIENCE_MS 40000 /* for a live device to say what it can do */
-#define WANT_LASTS_MS 5000 /* who wants says so again and again while it waits */
-
-struct deployment {
-	struct deployment_config config;
-	struct deployment_services services;
-	struct election election;
-	struct commit *commit;
-	struct part *part;
-	uv_timer_t *timer;  /* election, commit */
-	uv_timer_t *replan; /* planner: a plan is to be made soon */
-	uv_timer_t *expiry; /* asker: nobody has wanted for long */
-	/* the newest plan known here, and how its parts are */
-	struct plan plan;
-	bool has_plan, healthy;
-	struct progress progress;
-	struct trouble trouble; /* of the last attempt, for those who want */
-	/* what is wanted: by our sessions, and as planner by anybody */
-	bool wanting;
-	struct model_id wanted;
-	bool planning;
-	uint32_t waited_ms; /* for profiles */
-	struct model_id to_plan;
-	bool pinned; /* by a person: kept in new plans of this model while it can be */
-	struct plan_pin pin;
-	struct model_id pinned_model;
-	struct plan_wish pinned_wish; /* without the pin itself */
-	uint32_t running; /* requests at the head of the present plan */
-	struct message message; /* sending */
-	struct plan made;       /* planning */
-	struct model_id proposed; /* of the last plan put to the others, whoever made it */
-	bool stopping;
-};
-
 static const struct device_id *self_id(const struct deployment *deployment)
 {
 	return home_self(deployment->config.home);
 }
 
-static bool is_planner(const struct deployment *deployment)
+bool deployment_plans(const struct deployment *deployment)
 {
 	return election_is_self(&deployment->election);
 }
 
-static void changed(struct deployment *deployment)
+bool deployment_serves(const struct deployment *deployment, const struct model_id *model)
+{
+	return deployment->has_plan && deployment->healthy &&
+	       model_id_equal(&deployment->plan.model, model);
+}
+
+void deployment_changed(struct deployment *deployment)
 {
 	deployment->services.changed(deployment->services.context);
 }
 
 static void arm_timer(struct deployment *deployment);
-static void step_commit(struct deployment *deployment, const struct commit_event *event);
 
 /* ---- the plan known here ---- */
 
@@ -84,13 +54,15 @@ static void adopt_plan(struct deployment *deployment, const struct plan *plan)
 	deployment->plan = *plan;
 	deployment->has_plan = true;
 	deployment->healthy = true;
-	deployment->running = 0;
+	deployment->tenure = (struct tenure){ .since_ms = clock_ms() };
+	deployment->holding = false;
+	wants_drop(&deployment->wants, &plan->model);
 	trouble_forget(&deployment->trouble);
 	memset(&deployment->progress, 0, sizeof(deployment->progress));
 	log_info("deployment", "plan epoch=%llu devices=%u rounds=%u token_ms=%.2f",
 		 (unsigned long long)plan->epoch.counter, plan->n_devices, plan->rounds,
 		 plan->token_s * 1e3);
-	changed(deployment);
+	deployment_changed(deployment);
 }
 
 static void tell_part(struct deployment *deployment, enum part_state state, uint64_t done,
@@ -105,7 +77,7 @@ static void tell_part(struct deployment *deployment, enum part_state state, uint
 	peers_broadcast(deployment->config.peers, message);
 }
 
-static void tell_failed(struct deployment *deployment, const struct epoch *epoch,
+void deployment_tell_failed(struct deployment *deployment, const struct epoch *epoch,
 			const struct model_id *model, const struct fail *why)
 {
 	struct message *message = &deployment->message;
@@ -120,9 +92,6 @@ static void tell_failed(struct deployment *deployment, const struct epoch *epoch
 
 /* ---- losing a plan ---- */
 
-static void plan_soon(struct deployment *deployment, const struct model_id *model,
-		      uint64_t wait_ms);
-
 /* The plan cannot go on. Everybody frees what belongs to it; the planner makes a new one, where
  * that can help. */
 static void lose_plan(struct deployment *deployment, const struct device_id *device,
@@ -135,163 +104,19 @@ static void lose_plan(struct deployment *deployment, const struct device_id *dev
 		 (unsigned long long)deployment->plan.epoch.counter, why->text);
 	deployment->healthy = false;
 	trouble_failed(&deployment->trouble, &deployment->plan.model, why, device, clock_ms());
-	deployment->running = 0;
+	deployment->tenure.running = 0;
 	mark_busy(deployment, false);
 	if (takes_part) {
-		tell_failed(deployment, &deployment->plan.epoch, &deployment->plan.model, why);
+		deployment_tell_failed(deployment, &deployment->plan.epoch, &deployment->plan.model, why);
 		part_end(deployment->part, why, device, NULL, NULL);
 	}
 	const struct commit_event event = { .kind = COMMIT_DROP };
 	const struct epoch promised = commit_promised(deployment->commit);
 	if (epoch_compare(&promised, &deployment->plan.epoch) <= 0) /* else the next one is at hand */
-		step_commit(deployment, &event);
-	if (is_planner(deployment) && trouble_is_mendable(why->code))
-		plan_soon(deployment, &deployment->plan.model, REPLAN_PAUSE_MS);
-	changed(deployment);
-}
-
-/* ---- planning ---- */
-
-void deployment_options(const struct deployment *deployment, struct plan_options *options,
-			const struct model_facts *facts)
-{
-	plan_options_init(options, facts);
-	if (deployment->config.context_positions)
-		options->context = deployment->config.context_positions;
-	if (options->context > facts->context_max)
-		options->context = facts->context_max;
-	if (facts->kv_types >> deployment->config.kv_type & 1)
-		options->kv_type = deployment->config.kv_type;
-	options->epoch = commit_next_epoch(deployment->commit);
-}
-
-uint32_t deployment_gather(struct deployment *deployment,
-			   struct plan_candidate candidates[PLAN_DEVICES_MAX])
-{
-	const uint32_t n = deployment->services.candidates(deployment->services.context, candidates);
-	for (uint32_t i = 0; i < n; i++)
-		if (!candidates[i].barred)
-			candidates[i].barred =
-				trouble_spares(&deployment->trouble, &candidates[i].profile->device);
-	return n;
-}
-
-int deployment_try(struct deployment *deployment, const struct model_id *model,
-		   const struct plan_wish *wish, bool commit, struct plan *plan, struct fail *fail)
-{
-	const struct plan_pin *pin = wish->pin;
-	struct plan_candidate candidates[PLAN_DEVICES_MAX];
-	const struct model_facts *facts = deployment->services.facts(deployment->services.context,
-								     model);
-	if (!facts)
-		return fail_set(fail, FAIL_NOT_FOUND, "this model is not known in the home");
-	if (commit && !is_planner(deployment))
-		return fail_set(fail, FAIL_DENIED,
-				"another device plans for this home: commit a pinned plan there");
-	struct plan_options *options = calloc(1, sizeof(*options));
-	if (!options)
-		return fail_set(fail, FAIL_MEMORY, "no memory to plan");
-	deployment_options(deployment, options, facts);
-	if (wish->context)
-		options->context = wish->context;
-	if (wish->has_kv_type)
-		options->kv_type = wish->kv_type;
-	if (pin)
-		options->pin = *pin;
-	const uint32_t n = deployment_gather(deployment, candidates);
-	const int result = plan_make(plan, candidates, n, facts, options, fail);
-	free(options);
-	if (result == 0 && commit) {
-		deployment->pinned = pin != NULL;
-		deployment->pinned_model = *model;
-		if (pin) {
-			deployment->pin = *pin;
-			deployment->pinned_wish = *wish;
-			deployment->pinned_wish.pin = NULL;
-		}
-		deployment->proposed = *model;
-		const struct commit_event event = { .kind = COMMIT_PROPOSE, .plan = plan };
-		step_commit(deployment, &event);
-	}
-	return result;
-}
-
-/* The answer to a want that cannot be fulfilled: a failed part of epoch 0. */
-static void refuse_want(struct deployment *deployment, const struct model_id *model,
-			const struct fail *why)
-{
-	const struct epoch none = { 0 };
-	trouble_set(&deployment->trouble, model, why, clock_ms());
-	tell_failed(deployment, &none, model, why);
-	changed(deployment);
-}
-
-static bool serves(const struct deployment *deployment, const struct model_id *model)
-{
-	return deployment->has_plan && deployment->healthy &&
-	       model_id_equal(&deployment->plan.model, model);
-}
-
-static int make_plan(struct deployment *deployment, struct fail *why)
-{
-	const struct model_id *model = &deployment->to_plan;
-	if (deployment->pinned && model_id_equal(model, &deployment->pinned_model)) {
-		const struct plan_pin pin = deployment->pin;
-		struct plan_wish wish = deployment->pinned_wish;
-		wish.pin = &pin;
-		if (deployment_try(deployment, model, &wish, true, &deployment->made, why) == 0)
-			return 0;
-		log_warn("deployment", "the pinned plan cannot be kept reason=\"%s\"", why->text);
-	}
-	const struct plan_wish any = { 0 };
-	return deployment_try(deployment, model, &any, true, &deployment->made, why);
-}
-
-static void plan_now(struct deployment *deployment)
-{
-	struct fail why;
-	if (!deployment->planning || !is_planner(deployment) || deployment->stopping)
-		return;
-	if (commit_proposing(deployment->commit)) {
-		plan_soon(deployment, &deployment->to_plan, 200);
-		return;
-	}
-	if (deployment->has_plan && deployment->healthy && deployment->running > 0) {
-		plan_soon(deployment, &deployment->to_plan, 250); /* running answers end first */
-		return;
-	}
-	const enum unmeasured who =
-		deployment->services.unmeasured(deployment->services.context);
-	if (who == UNMEASURED_SELF || /* it ends for certain; others may be of any kind */
-	    (who == UNMEASURED_OTHER && deployment->waited_ms < PROFILE_PATIENCE_MS)) {
-		deployment->waited_ms += who == UNMEASURED_OTHER ? 250 : 0;
-		plan_soon(deployment, &deployment->to_plan, 250);
-		return;
-	}
-	deployment->waited_ms = 0;
-	deployment->planning = false;
-	if (serves(deployment, &deployment->to_plan) && deployment->trouble.n_spared == 0)
-		return;
-	if (make_plan(deployment, &why) != 0) {
-		log_warn("deployment", "no plan reason=\"%s\"", why.text);
-		/* without the device that was short of room there is none: its own reason says more */
-		if (deployment->trouble.n_spared > 0 && deployment->trouble.why.code != FAIL_NONE)
-			why = deployment->trouble.why;
-		refuse_want(deployment, &deployment->to_plan, &why);
-	}
-	deployment->trouble.n_spared = 0;
-}
-
-static void on_replan(uv_timer_t *timer)
-{
-	plan_now(timer->data);
-}
-
-static void plan_soon(struct deployment *deployment, const struct model_id *model, uint64_t wait_ms)
-{
-	deployment->planning = true;
-	deployment->to_plan = *model;
-	uv_timer_start(deployment->replan, on_replan, wait_ms, 0);
+		deployment_step(deployment, &event);
+	if (deployment_plans(deployment) && trouble_is_mendable(why->code))
+		deployment_plan_soon(deployment, &deployment->plan.model, REPLAN_PAUSE_MS);
+	deployment_changed(deployment);
 }
 
 /* ---- commit ---- */
@@ -335,7 +160,7 @@ static void persist(struct deployment *deployment, const struct commit_action *a
 		return; /* nothing is promised that was not stored */
 	}
 	const struct commit_event event = { .kind = COMMIT_PERSISTED, .ticket = action->ticket };
-	step_commit(deployment, &event);
+	deployment_step(deployment, &event);
 }
 
 static void enter(struct deployment *deployment, const struct plan *plan)
@@ -384,20 +209,19 @@ static void carry_out(struct deployment *deployment, const struct commit_action 
 		for (uint32_t i = 0; i < actions->n_silent; i++)
 			trouble_spare(&deployment->trouble, &actions->silent[i],
 				      "it did not answer when the plan was agreed");
-		plan_soon(deployment, &deployment->proposed, 0);
+		deployment_plan_soon(deployment, &deployment->proposed, 0);
 		break;
 	case COMMIT_DO_OUTBID:
-		plan_soon(deployment, &deployment->proposed, 200 + randombytes_uniform(800));
+		deployment_plan_soon(deployment, &deployment->proposed, 200 + randombytes_uniform(800));
 		break;
 	case COMMIT_DO_ASK:
-		if (deployment->wanting)
-			deployment_want(deployment, &deployment->wanted);
+		deployment_want_again(deployment);
 		break;
 	}
 }
 
 /* Actions may bring about further events (persisted at once): each step works on a copy. */
-static void step_commit(struct deployment *deployment, const struct commit_event *event)
+void deployment_step(struct deployment *deployment, const struct commit_event *event)
 {
 	struct commit_actions actions; /* some kilobytes, and never more than three deep */
 	commit_step(deployment->commit, event, clock_ms(), &actions);
@@ -417,11 +241,10 @@ static void planner_changed(struct deployment *deployment)
 	const struct device_id *planner = election_planner(&deployment->election);
 	char text[ID_TEXT_BYTES];
 	log_info("deployment", "planner=%s%s", id_text(planner->bytes, text),
-		 is_planner(deployment) ? " (this device)" : "");
+		 deployment_plans(deployment) ? " (this device)" : "");
 	peers_tell(deployment->config.peers, FACT_PLANNER, 0, planner->bytes, ID_BYTES);
-	if (deployment->wanting)
-		deployment_want(deployment, &deployment->wanted);
-	changed(deployment);
+	deployment_want_again(deployment);
+	deployment_changed(deployment);
 }
 
 static void follow_seat(struct deployment *deployment, bool seat_changed)
@@ -438,7 +261,7 @@ static void on_timer(uv_timer_t *timer)
 	if (clock_ms() >= election_deadline_ms(&deployment->election))
 		follow_seat(deployment, seat_tick(&deployment->election));
 	if (clock_ms() >= commit_deadline_ms(deployment->commit))
-		step_commit(deployment, &commit_tick);
+		deployment_step(deployment, &commit_tick);
 	arm_timer(deployment);
 }
 
@@ -493,7 +316,7 @@ static void lose_device(struct deployment *deployment, const struct device_id *i
 {
 	struct fail why;
 	const struct commit_event gone = { .kind = COMMIT_GONE, .from = *id };
-	step_commit(deployment, &gone);
+	deployment_step(deployment, &gone);
 	if (!deployment->has_plan || !commit_participates(&deployment->plan, id))
 		return;
 	fail_set(&why, FAIL_LOST, "the device %s %s while it held a part of the model; ask again",
@@ -546,9 +369,9 @@ void deployment_broken(struct deployment *deployment, const struct epoch *epoch,
 int deployment_withdraw(struct deployment *deployment, const struct model_id *model,
 			const struct fail *why, struct fail *fail)
 {
-	if (!serves(deployment, model))
+	if (!deployment_serves(deployment, model))
 		return fail_set(fail, FAIL_NOT_FOUND, "no plan uses this model");
-	if (deployment->running > 0)
+	if (deployment->tenure.running > 0)
 		return fail_set(fail, FAIL_BUSY,
 				"requests run on this model: remove it when they have ended");
 	lose_plan(deployment, NULL, why);
@@ -562,12 +385,20 @@ void deployment_connected(struct deployment *deployment, const struct epoch *epo
 
 void deployment_load(struct deployment *deployment, uint32_t running)
 {
-	if ((deployment->running > 0) != (running > 0))
+	if ((deployment->tenure.running > 0) != (running > 0))
 		mark_busy(deployment, running > 0);
-	deployment->running = running;
+	deployment->tenure.used |= running > 0;
+	deployment->tenure.running = running;
 }
 
 /* ---- parts ---- */
+
+static void note_ready(struct deployment *deployment)
+{
+	if (!deployment->tenure.ready_ms &&
+	    progress_state(&deployment->progress, &deployment->plan, NULL, NULL) == DEPLOYMENT_READY)
+		deployment->tenure.ready_ms = clock_ms();
+}
 
 static void on_part_state(void *context, enum part_state state, uint64_t done, uint64_t total,
 			  const struct fail *why)
@@ -577,6 +408,7 @@ static void on_part_state(void *context, enum part_state state, uint64_t done, u
 	if (self < 0)
 		return;
 	deployment->progress.parts[self] = (struct part_view){ state, done, total };
+	note_ready(deployment);
 	if (state == PART_FAILED) {
 		struct fail named;
 		fail_set(&named, why->code, "%s: %.300s", deployment->plan.devices[self].name,
@@ -585,7 +417,7 @@ static void on_part_state(void *context, enum part_state state, uint64_t done, u
 		return;
 	}
 	tell_part(deployment, state, done, total);
-	changed(deployment);
+	deployment_changed(deployment);
 }
 
 static void take_part_state(struct deployment *deployment, const struct device_id *from,
@@ -596,7 +428,7 @@ static void take_part_state(struct deployment *deployment, const struct device_i
 		 state->reason);
 	if (state->epoch.counter == 0 && state->state == PART_FAILED) {
 		trouble_set(&deployment->trouble, &state->model, &why, clock_ms());
-		changed(deployment);
+		deployment_changed(deployment);
 		return;
 	}
 	if (!deployment->has_plan || epoch_compare(&state->epoch, &deployment->plan.epoch) != 0)
@@ -606,9 +438,10 @@ static void take_part_state(struct deployment *deployment, const struct device_i
 		return;
 	deployment->progress.parts[index] = (struct part_view){ (enum part_state)state->state,
 						       state->done_bytes, state->total_bytes };
+	note_ready(deployment);
 	if (state->state == PART_FAILED)
 		lose_plan(deployment, from, &why);
-	changed(deployment);
+	deployment_changed(deployment);
 }
 
 enum part_state deployment_part(const struct deployment *deployment, uint16_t device,
@@ -622,51 +455,22 @@ enum part_state deployment_part(const struct deployment *deployment, uint16_t de
 	return view->state;
 }
 
-/* ---- wanting ---- */
-
-/* What was just refused is wanted again at once by everybody who waits for it. */
-static uint64_t pause_ms(const struct deployment *deployment)
-{
-	return deployment->trouble.why.code == FAIL_NONE ? 0 : REPLAN_PAUSE_MS;
-}
-
-static void on_expired(uv_timer_t *timer)
-{
-	struct deployment *deployment = timer->data;
-	deployment->wanting = false;
-}
-
-void deployment_want(struct deployment *deployment, const struct model_id *model)
-{
-	if (!deployment->wanting || !model_id_equal(&deployment->wanted, model))
-		trouble_forget(&deployment->trouble);
-	deployment->wanting = true;
-	deployment->wanted = *model;
-	uv_timer_start(deployment->expiry, on_expired, WANT_LASTS_MS, 0);
-	if (serves(deployment, model))
-		return;
-	if (is_planner(deployment)) {
-		if (!deployment->planning)
-			plan_soon(deployment, model, pause_ms(deployment));
-		return;
-	}
-	deployment->message.type = MESSAGE_DEPLOY;
-	deployment->message.deploy =
-		(struct message_deploy){ *model, deployment->config.context_positions, false };
-	peers_send(deployment->config.peers, deployment_planner(deployment), &deployment->message);
-}
+/* ---- asked by sessions ---- */
 
 static void take_deploy(struct deployment *deployment, const struct device_id *from,
 			const struct message_deploy *deploy)
 {
-	if (!is_planner(deployment))
+	if (deploy->hold) {
+		if (device_id_equal(from, deployment_planner(deployment)))
+			ring_hold(deployment->config.ring, deploy->hold == DEPLOY_HOLD);
+	} else if (!deployment_plans(deployment)) {
 		return;
-	if (serves(deployment, &deploy->model)) { /* it has not heard of the plan yet */
-		send_plan(deployment, from, &deployment->plan);
+	} else if (deployment_serves(deployment, &deploy->model)) {
+		send_plan(deployment, from, &deployment->plan); /* it has not heard of it yet */
 		send_commit(deployment, from, &deployment->plan.epoch);
 		tell_newcomer(deployment, from);
-	} else if (!deployment->planning) {
-		plan_soon(deployment, &deploy->model, pause_ms(deployment));
+	} else {
+		deployment_wanted(deployment, &deploy->model);
 	}
 }
 
@@ -676,11 +480,10 @@ enum deployment_state deployment_state(const struct deployment *deployment,
 {
 	if (done && total)
 		*done = *total = 0;
-	if (serves(deployment, model))
+	if (deployment_serves(deployment, model))
 		return progress_state(&deployment->progress, &deployment->plan, done, total);
-	return deployment->wanting && model_id_equal(&deployment->wanted, model)
-		       ? DEPLOYMENT_PLANNING
-		       : DEPLOYMENT_NONE;
+	return wants_has(&deployment->own, model, clock_ms()) ? DEPLOYMENT_PLANNING
+							       : DEPLOYMENT_NONE;
 }
 
 const struct trouble *deployment_trouble(const struct deployment *deployment)
@@ -727,7 +530,7 @@ static void take_commit_message(struct deployment *deployment, const struct devi
 		event.kind = COMMIT_COMMITTED;
 		event.epoch = message->commit.epoch;
 	}
-	step_commit(deployment, &event);
+	deployment_step(deployment, &event);
 }
 
 bool deployment_message(struct deployment *deployment, const struct device_id *from,
@@ -771,11 +574,10 @@ struct deployment *deployment_create(const struct deployment_config *config,
 	deployment->services = *services;
 	deployment->timer = timer_make(config->host->loop, deployment);
 	deployment->replan = timer_make(config->host->loop, deployment);
-	deployment->expiry = timer_make(config->host->loop, deployment);
 	deployment->commit = commit_create(home_self(config->home),
 					   config->home->has_record ? &config->home->record : NULL);
 	deployment->part = part_create(config, services, &events, deployment);
-	if (!deployment->timer || !deployment->replan || !deployment->expiry ||
+	if (!deployment->timer || !deployment->replan ||
 	    !deployment->commit || !deployment->part)
 		goto fail;
 	election_init(&deployment->election, home_self(config->home), clock_ms());
@@ -793,7 +595,6 @@ void deployment_stop(struct deployment *deployment, void (*stopped)(void *contex
 	deployment->stopping = true;
 	uv_timer_stop(deployment->timer);
 	uv_timer_stop(deployment->replan);
-	uv_timer_stop(deployment->expiry);
 	part_end(deployment->part, &why, NULL, stopped, context);
 }
 
@@ -803,7 +604,6 @@ void deployment_destroy(struct deployment *deployment)
 		return;
 	timer_free(deployment->timer);
 	timer_free(deployment->replan);
-	timer_free(deployment->expiry);
 	part_destroy(deployment->part);
 	commit_destroy(deployment->commit);
 	free(deployment);

@@ -55,6 +55,7 @@ struct head {
 	struct out flights[RING_FLIGHTS_MAX];
 	uint32_t kv_used;
 	double token_s;
+	int64_t held_until_ms; /* nothing is started before */
 	bool failed;
 };
 
@@ -127,7 +128,7 @@ static void tell_end(struct head *head, struct head_request *request, enum reque
 {
 	struct message_request_end end = { .id = request->settings.id, .end = (uint8_t)how };
 	const int64_t now = clock_us();
-	end.prompt_tokens = request->n_prompt;
+	end.prompt_tokens = request->started_us ? request->n_prompt : 0; /* 0: it never ran */
 	end.completion_tokens = request->n_tokens - request->n_prompt;
 	if (request->first_us) {
 		end.prompt_s = (double)(request->first_us - request->started_us) / 1e6;
@@ -270,6 +271,11 @@ static void start(struct head *head, struct head_request *request)
 	request->bytes_before = ring_bytes_sent(head->ring);
 }
 
+static bool is_held(const struct head *head)
+{
+	return head->held_until_ms && clock_ms() < head->held_until_ms;
+}
+
 /* The oldest of the owner with the fewest running. Of one owner's they run as they came: a long one
  * at the front is not overtaken for ever. */
 static struct head_request *next_waiting(const struct head *head)
@@ -315,7 +321,7 @@ static bool windows_fit(const struct head *head, uint32_t needed)
 static void start_waiting(struct head *head)
 {
 	struct head_request *request;
-	while ((request = next_waiting(head))) {
+	while (!is_held(head) && (request = next_waiting(head))) {
 		const uint32_t limit = ring_plan(head->ring)->kv_positions;
 		const uint32_t needed = positions_needed(&request->settings);
 		/* one that is larger than everything runs alone */
@@ -740,6 +746,17 @@ void head_fail_all(struct head *head, const struct fail *why, const struct devic
 	}
 }
 
+void head_hold(struct head *head, bool on)
+{
+	head->held_until_ms = on ? clock_ms() + HEAD_HOLD_MS : 0;
+	pump(head);
+}
+
+void head_look(struct head *head)
+{
+	pump(head);
+}
+
 bool head_overdue(const struct head *head, struct fail *why)
 {
 	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++) {
@@ -760,5 +777,6 @@ void head_counters(const struct head *head, struct ring_counters *counters)
 		counters->requests_running += !LIST_ITEM(at, struct head_request, entry)->ended;
 	counters->requests_waiting = head->n_waiting;
 	counters->flights_out = head->flights_out;
+	counters->holding = is_held(head);
 	counters->token_s = head->token_s;
 }

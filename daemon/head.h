@@ -24,6 +24,13 @@ void head_request(struct head *head, const struct message_request *request);
 void head_cancel(struct head *head, const struct request_id *id);
 void head_cancel_owner(struct head *head, const struct device_id *owner);
 
+/* Another model is wanted: no request that waits is started for HEAD_HOLD_MS, or until it is said
+ * again; or they are started again. Running ones go on. */
+#define HEAD_HOLD_MS 5000
+void head_hold(struct head *head, bool on);
+/* Time has passed: starts what may start. */
+void head_look(struct head *head);
+
 /* A hop's works are done (phase HOP_EMBED or HOP_OUTPUT). */
 void head_computed(struct head *head, struct hop *hop);
 /* A flight came round: its states are those after the last layer. Takes the hop. False: none of

@@ -274,7 +274,8 @@ static void tell_load(struct node *node)
 	struct ring_counters counters;
 	uint8_t bytes[8];
 	ring_counters(node->ring, &counters);
-	const uint32_t running = counters.requests_running + counters.requests_waiting;
+	const uint32_t running =
+		counters.requests_running + (counters.holding ? 0 : counters.requests_waiting);
 	const struct plan *plan = deployment_plan(node->deployment);
 	if (plan && device_id_equal(&plan->devices[plan->head].id, home_self(node->home)))
 		deployment_load(node->deployment, running);

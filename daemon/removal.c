@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_MS 30      /* is it free now */
+#define LOOK_MS     30    /* is it free now */
 #define PATIENCE_MS 10000 /* for the ring and a loading worker to let go of it */
 
 struct removal {
@@ -79,8 +79,8 @@ static int undeploy(struct node *node, const char *model, struct fail *fail)
 	if (!models_resolve(node->models, model, &id, fail))
 		return -(int)fail->code;
 	facts = models_facts(node->models, &id);
-	fail_set(&why, FAIL_NOT_FOUND, "the model %s was removed on %s", facts ? facts->name : model,
-		 node->home->name);
+	fail_set(&why, FAIL_NOT_FOUND, "the model %s was removed on %s",
+		 facts ? facts->name : model, node->home->name);
 	return deployment_withdraw(node->deployment, &id, &why, fail);
 }
 

@@ -44,6 +44,7 @@ struct ring_counters {
 	uint64_t flights, bytes_sent, bytes_received;
 	uint32_t requests_running, requests_waiting;
 	uint32_t flights_out; /* head: on the ring now */
+	bool holding;	      /* head: those that wait are not started (ring_hold) */
 	double token_s;       /* head: smoothed time per generated token; 0: none yet */
 };
 
@@ -75,6 +76,8 @@ int ring_link(struct ring *ring, struct link_parts *parts, uint16_t device, bool
  * all its tokens again: the owner missed some. */
 int ring_request(struct ring *ring, const struct message_request *request);
 int ring_cancel(struct ring *ring, const struct request_id *id);
+/* No more requests are started, for some seconds or until it is said again; or they are again. */
+int ring_hold(struct ring *ring, bool on);
 /* Cancels all requests of an owner that was lost. */
 int ring_cancel_owner(struct ring *ring, const struct device_id *owner);
 

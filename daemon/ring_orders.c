@@ -154,6 +154,34 @@ int ring_cancel_owner(struct ring *ring, const struct device_id *owner)
 	return ring_cancel(ring, &all);
 }
 
+struct hold_order {
+	struct letter letter;
+	struct ring *ring;
+	bool on;
+};
+
+static void do_hold(struct letter *letter)
+{
+	struct hold_order *order = (struct hold_order *)letter;
+	struct ring_epoch *epoch = order->ring->epoch;
+	if (epoch && epoch->head && !epoch->stopping)
+		head_hold(epoch->head, order->on);
+	ring_count(order->ring, 0, 0);
+	free(order);
+}
+
+int ring_hold(struct ring *ring, bool on)
+{
+	struct hold_order *order = calloc(1, sizeof(*order));
+	if (!order)
+		return short_of_memory("holding requests back");
+	order->letter.handle = do_hold;
+	order->ring = ring;
+	order->on = on;
+	mailbox_post(ring->inbox, &order->letter);
+	return 0;
+}
+
 /* ---- epochs ---- */
 
 static int allocate_hops(struct ring *ring, struct ring_epoch *epoch, struct fail *fail)
@@ -269,8 +297,11 @@ void ring_do_beat(struct letter *letter)
 {
 	struct ring *ring = LIST_ITEM(letter, struct ring, beat);
 	struct fail why;
-	if (ring->epoch && ring->epoch->head && head_overdue(ring->epoch->head, &why))
-		ring_break(ring, NULL, &why);
+	if (ring->epoch && ring->epoch->head && !ring->epoch->stopping) {
+		head_look(ring->epoch->head);
+		if (head_overdue(ring->epoch->head, &why))
+			ring_break(ring, NULL, &why);
+	}
 	ring_count(ring, 0, 0);
 	pulse_answer(&ring->pulse);
 }

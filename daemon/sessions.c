@@ -14,7 +14,7 @@
 
 #define WAIT_LOOK_MS 500      /* a waiting session looks again at the latest */
 #define HEAD_GRACE_MS 1500    /* a plan was lost: its head may still say how the request ended */
-#define RETRIES_MAX 5         /* a request that met a change of plans before it ran */
+#define RETRIES_MAX 16        /* a request that met a change of plans before it said anything */
 #define SESSIONS_MAX 64
 #define SILENCE_MS 30000      /* without a word from the head: it is asked again */
 #define ASK_AGAIN_MS 2000     /* time for the answer to that, before it is asked once more */
@@ -541,8 +541,9 @@ void sessions_reconnected(struct sessions *sessions, const struct device_id *dev
 /* A change of plans before the request ran is no business of the client. */
 static bool try_again(struct session *session, const struct message_request_end *end)
 {
-	if (end->end != REQUEST_END_FAILED || end->code != FAIL_LOST || end->prompt_tokens > 0 ||
-	    session->retries == RETRIES_MAX)
+	const bool replaced = device_id_is_none(&end->device) && n_tokens(session) == session->n_prompt;
+	if (end->end != REQUEST_END_FAILED || end->code != FAIL_LOST ||
+	    (end->prompt_tokens > 0 && !replaced) || session->retries == RETRIES_MAX)
 		return false;
 	session->retries++;
 	session->state = SESSION_PLAN;

@@ -13,8 +13,9 @@ void tally_finish(struct tally *tally)
 
 static void tell_load(struct tally *tally)
 {
-	const bool busy =
-		tally->counters.requests_running + tally->counters.requests_waiting > 0;
+	const struct ring_counters *counters = &tally->counters;
+	const bool busy = counters->requests_running > 0 ||
+			  (counters->requests_waiting > 0 && !counters->holding);
 	if (busy != tally->busy_told)
 		news_load(tally->news);
 	tally->busy_told = busy;
@@ -38,6 +39,7 @@ void tally_rest(struct tally *tally)
 	pthread_mutex_lock(&tally->lock);
 	tally->counters.requests_running = tally->counters.requests_waiting = 0;
 	tally->counters.flights_out = 0;
+	tally->counters.holding = false;
 	pthread_mutex_unlock(&tally->lock);
 	tell_load(tally);
 }

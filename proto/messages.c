@@ -91,6 +91,7 @@ static const struct field deploy_field[] = {
 	F_BYTES(struct message_deploy, model),
 	F_UINT(struct message_deploy, context, POSITIONS_MOST),
 	F_BOOL(struct message_deploy, again),
+	F_UINT_LATER(struct message_deploy, hold, DEPLOY_GO_ON),
 };
 
 static const struct field prepare_field[] = {

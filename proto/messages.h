@@ -138,7 +138,11 @@ struct message_deploy {
 	struct model_id model;
 	uint32_t context; /* positions wanted per sequence; 0: default */
 	bool again;       /* also when a plan for it is live (after a failure) */
+	uint8_t hold;     /* enum deploy_hold; if not 0, no wish but from the planner to the head */
 };
+
+/* Another model is wanted: the head of `model` starts no more requests. Or it goes on after all. */
+enum deploy_hold { DEPLOY_WANTED, DEPLOY_HOLD, DEPLOY_GO_ON };
 
 struct message_prepare {
 	struct plan plan;

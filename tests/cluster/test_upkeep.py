@@ -1,11 +1,13 @@
 """What people do with their models and devices over time: remove what is in use, use two models in
 turn, ask whether all is well."""
+import concurrent.futures
 import json
 import subprocess
+import time
 
 import pytest
 
-from daemons import BUILD, Daemon, LoopbackHome, UnixConnection, free_port, tiny_model, wait_for
+from daemons import BUILD, SLOW, Daemon, LoopbackHome, UnixConnection, free_port, tiny_model, wait_for
 
 SHAPE = dict(family="gemma3", type="Q8_0", layers=4, embd=64, heads=4, heads_kv=2, head=16, ff=128,
              vocab=300, tokenizer="spm", context=8192)
@@ -92,6 +94,32 @@ def test_a_copy_that_a_plan_uses_is_removed(pair):
     for daemon in pair:
         wait_for(f"{daemon.name} knows no plan", lambda d=daemon: not d.status()["deployments"])
     assert giver.complete("hello", ignore_eos=True)["choices"] == first  # planned and fetched anew
+
+
+# ---- two models ----
+
+def test_two_models_wanted_all_the_time_take_turns(pair, tmp_path):
+    """Four clients never leave the one without a request; the other gets its turn all the same,
+    and so does the first again."""
+    other = tiny_model(tmp_path, **{**SHAPE, "layers": 3, "seed": 7})
+    pair[0].add_model(other, "other.gguf")
+    pair[0].complete("hello", model="tiny")
+    served = {"tiny": 0, "other": 0}
+    until = time.monotonic() + 25 * SLOW
+
+    def keep_asking(daemon, name):
+        while time.monotonic() < until:
+            daemon.complete("hello", model=name, max_tokens=200, ignore_eos=True)
+            served[name] += 1
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        asking = [pool.submit(keep_asking, pair[i % 2], name)
+                  for i, name in enumerate(("tiny", "tiny", "other", "tiny", "tiny", "other"))]
+        for future in asking:
+            future.result()
+    assert min(served.values()) >= 4, served
+    plans = sum(line.count("deployment plan epoch=") for line in pair[0].log.read_text().splitlines())
+    assert plans >= 4, "they did not take turns"
 
 
 # ---- is all well ----

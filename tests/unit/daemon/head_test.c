@@ -191,6 +191,31 @@ static void a_request_told_twice_is_one(void **state)
 	finish();
 }
 
+static void what_is_held_does_not_start(void **state)
+{
+	begin();
+	head_hold(head, true);
+	ask(1, 1, 20);
+	assert_int_equal(counters().requests_running, 0);
+	assert_int_equal(counters().requests_waiting, 1);
+	assert_true(counters().holding);
+	head_look(head);
+	assert_int_equal(counters().requests_running, 0);
+	head_hold(head, false);
+	assert_int_equal(counters().requests_running, 1);
+	assert_false(counters().holding);
+	head_hold(head, true); /* running ones go on, and are counted */
+	ask(1, 2, 20);
+	assert_int_equal(counters().requests_running, 1);
+	struct fail why;
+	fail_set(&why, FAIL_LOST, "another model's turn");
+	head_fail_all(head, &why, NULL);
+	assert_int_equal(n_ends, 2);
+	assert_int_equal(ends[0].prompt_tokens, 3);
+	assert_int_equal(ends[1].prompt_tokens, 0); /* it never ran: its owner tries again */
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +224,7 @@ int main(void)
 		cmocka_unit_test(devices_take_turns),
 		cmocka_unit_test(windows_have_room_of_their_own),
 		cmocka_unit_test(a_request_told_twice_is_one),
+		cmocka_unit_test(what_is_held_does_not_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
