@@ -6,7 +6,7 @@
 #ifndef DAEMON_NEWS_H
 #define DAEMON_NEWS_H
 
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 #include "daemon/ring.h"
 
 #include <stdatomic.h>

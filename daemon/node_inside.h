@@ -9,7 +9,7 @@
 #include "daemon/deployment.h"
 #include "daemon/door.h"
 #include "daemon/home.h"
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 #include "daemon/models.h"
 #include "daemon/node.h"
 #include "daemon/pair.h"

@@ -16,7 +16,7 @@
 #include "base/fail.h"
 #include "compute/compute.h"
 #include "daemon/link.h"
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 #include "proto/messages.h"
 #include "proto/plan.h"
 

@@ -1,5 +1,7 @@
 /* mdns.h: the mDNS service of the system, reduced to what the finder needs: one published service,
- * and sightings of those of others. One mdns_SERVICE.c per service (Avahi). Loop thread only.
+ * and sightings of those of others. Loop thread only; the service itself is talked to on a thread
+ * of its own (mdns_service.h), so that one that hangs blocks nobody: Avahi's client waits up to 25 s
+ * for an answer over D-Bus.
  *
  * The service may appear, vanish and restart at any time; what was published is published again.
  * A name is at most MDNS_NAME_BYTES - 1 bytes, of lower-case letters and digits: services with
@@ -45,12 +47,13 @@ struct mdns;
 
 struct mdns *mdns_create(uv_loop_t *loop, const struct mdns_events *events,
 			 void *context); /* gives */
-/* Takes; nothing more is reported; `closed` comes from the loop when nothing is left on it. */
+/* Takes; nothing more is reported; `closed` comes from the loop when nothing is left on it, soon also
+ * when the service hangs. */
 void mdns_destroy(struct mdns *mdns, void (*closed)(void *context), void *context);
 
 /* Publishes, or changes what is published: copied. After a collision of names another is tried. */
 void mdns_publish(struct mdns *mdns, uint16_t port, const void *txt, size_t txt_size);
-/* The name under which we are published at this moment. */
+/* The name under which we were published when an event was told last; "" before the first. */
 const char *mdns_name(const struct mdns *mdns);
 
 #endif

@@ -6,7 +6,7 @@
  * Browsing tells of an instance once for each interface and family. Each such sighting owns a
  * resolver for its address, and a browser for its TXT record: Avahi's resolver passes over a TXT
  * record that changes, and the change is how a pairing window shows. */
-#include "discovery/mdns.h"
+#include "discovery/mdns_service.h"
 
 #include "base/list.h"
 #include "base/log.h"
@@ -31,7 +31,7 @@
 
 struct sighting {
 	struct list link;
-	struct mdns *mdns;
+	struct mdns_service *mdns;
 	AvahiServiceResolver *resolver; /* owned; NULL: to be made by the timer */
 	AvahiRecordBrowser *browser;    /* owned; of the TXT record; NULL: as above */
 	char name[MDNS_NAME_BYTES];
@@ -47,7 +47,7 @@ struct sighting {
 	bool reported;
 };
 
-struct mdns {
+struct mdns_service {
 	struct avahi_poll *poll;
 	AvahiClient *client;
 	AvahiEntryGroup *group;       /* freed with the client */
@@ -64,21 +64,21 @@ struct mdns {
 
 	char name[MDNS_NAME_BYTES];
 	enum mdns_state state;
-	bool wanted; /* mdns_publish was called */
+	bool wanted; /* mdns_service_publish was called */
 	uint16_t port;
 	AvahiStringList *txt;
 
-	void (*closed)(void *context); /* of mdns_destroy */
+	void (*closed)(void *context); /* of mdns_service_destroy */
 	void *closed_context;
 };
 
-static void set_state(struct mdns *mdns, enum mdns_state state, const char *why)
+static void set_state(struct mdns_service *mdns, enum mdns_state state, const char *why)
 {
 	mdns->state = state;
 	mdns->events.state(mdns->context, state, why);
 }
 
-static void pick_name(struct mdns *mdns)
+static void pick_name(struct mdns_service *mdns)
 {
 	static const char base32[] = "abcdefghijklmnopqrstuvwxyz234567";
 	for (int i = 0; i < NAME_CHARACTERS; i++)
@@ -95,13 +95,13 @@ static bool name_is_ours(const char *name)
 static void on_timer(uv_timer_t *timer);
 
 /* Sooner than what is set already; a callback asks with 0 for work it may not do itself. */
-static void wake_in(struct mdns *mdns, uint64_t ms)
+static void wake_in(struct mdns_service *mdns, uint64_t ms)
 {
 	if (!uv_is_active((uv_handle_t *)&mdns->timer) || uv_timer_get_due_in(&mdns->timer) > ms)
 		uv_timer_start(&mdns->timer, on_timer, ms, 0);
 }
 
-static void ask_for_restart(struct mdns *mdns)
+static void ask_for_restart(struct mdns_service *mdns)
 {
 	mdns->restart = true;
 	wake_in(mdns, 0);
@@ -109,7 +109,7 @@ static void ask_for_restart(struct mdns *mdns)
 
 /* ---- what others publish ---- */
 
-static struct sighting *sighting_find(struct mdns *mdns, AvahiIfIndex interface,
+static struct sighting *sighting_find(struct mdns_service *mdns, AvahiIfIndex interface,
 				      AvahiProtocol protocol, const char *name)
 {
 	LIST_EACH(at, &mdns->sightings)
@@ -129,7 +129,7 @@ static uint8_t family_of(AvahiProtocol protocol)
 
 static void sighting_destroy(struct sighting *sighting)
 {
-	struct mdns *mdns = sighting->mdns;
+	struct mdns_service *mdns = sighting->mdns;
 	if (sighting->resolver)
 		avahi_service_resolver_free(sighting->resolver);
 	if (sighting->browser)
@@ -153,7 +153,7 @@ static struct address address_of(const AvahiAddress *from, AvahiIfIndex interfac
 
 static void report(struct sighting *sighting)
 {
-	struct mdns *mdns = sighting->mdns;
+	struct mdns_service *mdns = sighting->mdns;
 	struct mdns_sighting seen = { .interface = (uint32_t)sighting->interface,
 				      .address = sighting->address };
 	if (sighting->address.port == 0 || sighting->n_records == 0)
@@ -173,7 +173,7 @@ static void on_resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface,
 			AvahiLookupResultFlags flags, void *userdata)
 {
 	struct sighting *sighting = userdata;
-	struct mdns *mdns = sighting->mdns;
+	struct mdns_service *mdns = sighting->mdns;
 	if (event == AVAHI_RESOLVER_FOUND && address && port != 0) {
 		const struct address found = address_of(address, interface, port);
 		/* a stranger must not aim us at ourselves */
@@ -249,7 +249,7 @@ static void resolve(struct sighting *sighting)
 		wake_in(sighting->mdns, RESOLVE_AGAIN_MS);
 }
 
-static void sighting_add(struct mdns *mdns, AvahiIfIndex interface, AvahiProtocol protocol,
+static void sighting_add(struct mdns_service *mdns, AvahiIfIndex interface, AvahiProtocol protocol,
 			 const char *name, const char *domain)
 {
 	struct sighting *sighting;
@@ -270,7 +270,7 @@ static void sighting_add(struct mdns *mdns, AvahiIfIndex interface, AvahiProtoco
 	resolve(sighting);
 }
 
-static void sighting_drop(struct mdns *mdns, AvahiIfIndex interface, AvahiProtocol protocol,
+static void sighting_drop(struct mdns_service *mdns, AvahiIfIndex interface, AvahiProtocol protocol,
 			  const char *name)
 {
 	struct sighting *sighting = sighting_find(mdns, interface, protocol, name);
@@ -285,7 +285,7 @@ static void on_browsed(AvahiServiceBrowser *browser, AvahiIfIndex interface, Ava
 		       AvahiBrowserEvent event, const char *name, const char *type,
 		       const char *domain, AvahiLookupResultFlags flags, void *userdata)
 {
-	struct mdns *mdns = userdata;
+	struct mdns_service *mdns = userdata;
 	switch (event) {
 	case AVAHI_BROWSER_NEW:
 		sighting_add(mdns, interface, protocol, name, domain);
@@ -306,7 +306,7 @@ static void on_browsed(AvahiServiceBrowser *browser, AvahiIfIndex interface, Ava
 
 static void on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *userdata)
 {
-	struct mdns *mdns = userdata;
+	struct mdns_service *mdns = userdata;
 	mdns->group = group;
 	switch (state) {
 	case AVAHI_ENTRY_GROUP_ESTABLISHED:
@@ -326,7 +326,7 @@ static void on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *u
 	}
 }
 
-static int add_service(struct mdns *mdns)
+static int add_service(struct mdns_service *mdns)
 {
 	avahi_entry_group_reset(mdns->group);
 	const int error = avahi_entry_group_add_service_strlst(
@@ -335,7 +335,7 @@ static int add_service(struct mdns *mdns)
 	return error < 0 ? error : avahi_entry_group_commit(mdns->group);
 }
 
-static void register_service(struct mdns *mdns)
+static void register_service(struct mdns_service *mdns)
 {
 	if (!mdns->wanted || avahi_client_get_state(mdns->client) != AVAHI_CLIENT_S_RUNNING)
 		return;
@@ -353,7 +353,7 @@ static void register_service(struct mdns *mdns)
 	}
 }
 
-void mdns_publish(struct mdns *mdns, uint16_t port, const void *txt, size_t txt_size)
+void mdns_service_publish(struct mdns_service *mdns, uint16_t port, const void *txt, size_t txt_size)
 {
 	const bool same_port = mdns->wanted && mdns->port == port;
 	AvahiStringList *list = NULL;
@@ -373,14 +373,14 @@ void mdns_publish(struct mdns *mdns, uint16_t port, const void *txt, size_t txt_
 	register_service(mdns);
 }
 
-const char *mdns_name(const struct mdns *mdns)
+const char *mdns_service_name(const struct mdns_service *mdns)
 {
 	return mdns->name;
 }
 
 /* ---- the client ---- */
 
-static void start_browsing(struct mdns *mdns)
+static void start_browsing(struct mdns_service *mdns)
 {
 	if (mdns->browser)
 		return;
@@ -392,7 +392,7 @@ static void start_browsing(struct mdns *mdns)
 
 static void on_client(AvahiClient *client, AvahiClientState state, void *userdata)
 {
-	struct mdns *mdns = userdata;
+	struct mdns_service *mdns = userdata;
 	mdns->client = client; /* the first call comes before avahi_client_new returns */
 	switch (state) {
 	case AVAHI_CLIENT_S_RUNNING:
@@ -419,7 +419,7 @@ static void on_client(AvahiClient *client, AvahiClientState state, void *userdat
 	}
 }
 
-static void client_free(struct mdns *mdns)
+static void client_free(struct mdns_service *mdns)
 {
 	while (!list_empty(&mdns->sightings))
 		sighting_destroy(LIST_ITEM(mdns->sightings.next, struct sighting, link));
@@ -431,7 +431,7 @@ static void client_free(struct mdns *mdns)
 	mdns->registered = false;
 }
 
-static void client_new(struct mdns *mdns)
+static void client_new(struct mdns_service *mdns)
 {
 	int error = 0;
 	mdns->client = avahi_client_new(avahi_poll_api(mdns->poll), AVAHI_CLIENT_NO_FAIL, on_client,
@@ -447,7 +447,7 @@ static void client_new(struct mdns *mdns)
 
 static void on_timer(uv_timer_t *timer)
 {
-	struct mdns *mdns = timer->data;
+	struct mdns_service *mdns = timer->data;
 	if (mdns->restart) {
 		mdns->restart = false;
 		client_free(mdns);
@@ -469,9 +469,9 @@ static void on_timer(uv_timer_t *timer)
 	}
 }
 
-struct mdns *mdns_create(uv_loop_t *loop, const struct mdns_events *events, void *context)
+struct mdns_service *mdns_service_create(uv_loop_t *loop, const struct mdns_events *events, void *context)
 {
-	struct mdns *mdns = calloc(1, sizeof(*mdns));
+	struct mdns_service *mdns = calloc(1, sizeof(*mdns));
 	if (!mdns)
 		return NULL;
 	list_init(&mdns->sightings);
@@ -494,7 +494,7 @@ struct mdns *mdns_create(uv_loop_t *loop, const struct mdns_events *events, void
 
 static void on_poll_closed(void *context)
 {
-	struct mdns *mdns = context;
+	struct mdns_service *mdns = context;
 	void (*closed)(void *) = mdns->closed;
 	void *closed_context = mdns->closed_context;
 	free(mdns);
@@ -504,11 +504,11 @@ static void on_poll_closed(void *context)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	struct mdns *mdns = handle->data;
+	struct mdns_service *mdns = handle->data;
 	avahi_poll_destroy(mdns->poll, on_poll_closed, mdns);
 }
 
-void mdns_destroy(struct mdns *mdns, void (*closed)(void *context), void *context)
+void mdns_service_destroy(struct mdns_service *mdns, void (*closed)(void *context), void *context)
 {
 	client_free(mdns);
 	avahi_string_list_free(mdns->txt);

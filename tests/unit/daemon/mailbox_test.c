@@ -1,5 +1,5 @@
 /* Letters between threads: none lost, each thread's in order, those posted before the end handled. */
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The two ways between loop and ring thread while memory is short: what may be refused is refused
  * with a code, what must get through does. Allocation fails on demand (--wrap, meson.build). */
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 #include "daemon/news.h"
 #include "daemon/ring.h"
 

@@ -1,4 +1,4 @@
-#include "daemon/mailbox.h"
+#include "base/mailbox.h"
 
 #include <pthread.h>
 #include <stdlib.h>
