@@ -24,6 +24,13 @@ static bool read_profile(struct profile *profile, const struct peers *peers,
 	       device_id_equal(&profile->device, id);
 }
 
+static const char *rests_on_battery(const struct profile *profile)
+{
+	return profile->power == POWER_BATTERY && !profile->battery_use_allowed
+		       ? "it runs on battery (primad --battery yes allows it there)"
+		       : NULL;
+}
+
 static const char *barred(const struct peers *peers, const struct member *member,
 			  const struct profile *profile)
 {
@@ -33,9 +40,7 @@ static const char *barred(const struct peers *peers, const struct member *member
 		return "it does not answer at the moment";
 	if (member->role == ROLE_CLIENT)
 		return "it only asks (role client)";
-	if (profile->power == POWER_BATTERY && !profile->battery_use_allowed)
-		return "it runs on battery";
-	return NULL;
+	return rests_on_battery(profile);
 }
 
 uint32_t candidates_gather(struct candidates *candidates, const struct home *home,
@@ -47,7 +52,10 @@ uint32_t candidates_gather(struct candidates *candidates, const struct home *hom
 		const struct member *member = roster_at(home->roster, i);
 		if (device_id_equal(&member->keys.id, home_self(home))) {
 			if (own)
-				out[n++] = (struct plan_candidate){ .profile = own };
+				out[n++] = (struct plan_candidate){
+					.profile = own,
+					.barred = home_is_alone(home) ? NULL : rests_on_battery(own)
+				};
 			continue;
 		}
 		struct profile *profile = &candidates->profiles[n];

@@ -35,6 +35,7 @@ struct config {
 	char cpu[16];               /* PRIMAD_CPU: "" or "c", "avx2", "avx512", "neon", "i8mm" */
 	char log_level[8];          /* "error", "warn", "info", "debug" */
 	bool mdns;                  /* --mdns no: static peers only */
+	bool battery;               /* --battery yes: computes also while it runs on battery */
 };
 
 /* Fills defaults, then file, environment, arguments. Gives 0, 1 when help or version was printed,

@@ -1,5 +1,6 @@
 #include "daemon/fetch.h"
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "proto/deadlines.h"
@@ -11,6 +12,7 @@
 #define BATCH 64        /* missing chunks looked up at once */
 #define FAILURES_MAX 20 /* connections that broke or gave bad chunks without one good chunk */
 #define RETRY_MS 300
+#define STRETCH_BYTES (2u << 20) /* so much tells how fast they come */
 
 enum fetch_need { NEED_MANIFEST, NEED_CHUNKS, NEED_FLUSH };
 
@@ -47,9 +49,34 @@ struct fetch {
 	int result;
 	struct fail why;
 	struct message message;
+	/* chunks of one holder without a pause: what came since the first of them was here */
+	uint64_t stretch_bytes;
+	int64_t stretch_us; /* 0: none yet */
 };
 
 static void go_on(struct fetch *fetch);
+
+/* ---- how fast they come ---- */
+
+static void stretch_end(struct fetch *fetch)
+{
+	if (fetch->stretch_bytes > 0 && fetch->config.came)
+		fetch->config.came(fetch->config.context, &fetch->holder.keys.id,
+				   fetch->stretch_bytes, clock_us() - fetch->stretch_us);
+	fetch->stretch_bytes = 0;
+	fetch->stretch_us = 0;
+}
+
+static void stretch_add(struct fetch *fetch, uint64_t bytes)
+{
+	if (!fetch->stretch_us) {
+		fetch->stretch_us = clock_us();
+		return;
+	}
+	fetch->stretch_bytes += bytes;
+	if (fetch->stretch_bytes >= STRETCH_BYTES)
+		stretch_end(fetch);
+}
 
 /* ---- ending ---- */
 
@@ -73,6 +100,8 @@ static void drop_link(struct fetch *fetch)
 {
 	if (fetch->link)
 		link_close(fetch->link, "fetched", true);
+	fetch->stretch_bytes = 0;
+	fetch->stretch_us = 0;
 	fetch->link = NULL;
 	fetch->ready = false;
 	for (int i = 0; i < ASKED_MAX; i++)
@@ -280,6 +309,7 @@ static void ask_chunks(struct fetch *fetch)
 			if (!look_up_missing(fetch))
 				return;
 			if (fetch->n_missing == 0 && !anything_asked(fetch)) {
+				stretch_end(fetch);
 				fetch->need = NEED_FLUSH;
 				go_on(fetch);
 			}
@@ -429,6 +459,7 @@ static bool take_chunk(struct fetch *fetch, const struct message_chunk *chunk)
 	if (place->bytes.failed)
 		return false;
 	place->arrived = true;
+	stretch_add(fetch, chunk->size);
 	uv_timer_start(&fetch->timer, on_timer, DEADLINE_CHUNK_MS, 0);
 	write_next(fetch);
 	return true;

@@ -25,6 +25,8 @@ struct fetch_config {
 	/* The n-th holder that is connected. False: no such. The order may change between calls. */
 	bool (*holder)(void *context, uint32_t n, struct fetch_holder *holder);
 	void (*progress)(void *context, uint64_t done, uint64_t total);
+	/* So many bytes came from this device in one go of so long; or NULL. */
+	void (*came)(void *context, const struct device_id *from, uint64_t bytes, int64_t us);
 	/* Once: NULL when all is here and flushed. FAIL_CORRUPT: every holder's copy is damaged.
 	 * The fetch is gone after it. */
 	void (*done)(void *context, const struct fail *fail);

@@ -484,6 +484,12 @@ static void on_part_progress(void *context, uint64_t done, uint64_t total)
 	models->part_progress(models->part_context, done, total);
 }
 
+static void on_came(void *context, const struct device_id *from, uint64_t bytes, int64_t us)
+{
+	const struct models *models = context;
+	models->config.came(models->config.context, from, bytes, us);
+}
+
 static bool part_holder(void *context, uint32_t n, struct fetch_holder *holder)
 {
 	struct models *models = context;
@@ -522,6 +528,7 @@ void models_fetch(struct models *models, const struct model_id *id,
 			  .n_ranges = units->n_ranges },
 		.holder = part_holder,
 		.progress = on_part_progress,
+		.came = on_came,
 		.done = on_part_fetched,
 		.context = models,
 	};

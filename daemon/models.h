@@ -23,6 +23,8 @@ struct models_config {
 	struct account *account;
 	const char *state;
 	uint64_t store_limit_bytes;
+	/* So many bytes of a model came from this device within so long. */
+	void (*came)(void *context, const struct device_id *from, uint64_t bytes, int64_t us);
 	/* A model appeared or went, or metadata arrived: whoever waits looks again. */
 	void (*changed)(void *context);
 	void *context;

@@ -36,6 +36,7 @@ static void follow_links(struct node *node)
 	struct profile *profile = &node->profile;
 	struct profile_link links[PROFILE_LINKS_MAX];
 	const uint32_t n = peers_links(node->peers, links);
+	linkrates_fill(node->linkrates, links, n);
 	bool moved = n != profile->n_links;
 	for (uint32_t i = 0; i < n && !moved; i++)
 		moved = roundtrip_moved(&profile->links[i], &links[i]);
@@ -68,6 +69,25 @@ static void refresh_soon(struct node *node)
 		uv_timer_start(node->refresh, node->refresh->timer_cb, REFRESH_SOON_MS, REFRESH_MS);
 }
 
+static void follow_power(struct node *node)
+{
+	const enum power_source power = machine_power("");
+	if (power == node->machine.power)
+		return;
+	log_info("node", "power changed battery=%d", power == POWER_BATTERY);
+	node->machine.power = node->profile.power = power; /* tell_profile follows */
+}
+
+/* A link is measured when there is nothing else to do. */
+static void measure_links(struct node *node)
+{
+	struct ring_counters counters;
+	ring_counters(node->ring, &counters);
+	if (node->sessions && sessions_count(node->sessions) == 0 &&
+	    counters.requests_running + counters.requests_waiting == 0)
+		linkrates_look(node->linkrates, node->home, node->peers);
+}
+
 static void on_refresh(uv_timer_t *timer)
 {
 	struct node *node = timer->data;
@@ -75,6 +95,8 @@ static void on_refresh(uv_timer_t *timer)
 	if (!node->deployment)
 		return; /* between two homes */
 	whereabouts_tell(node->peers, door_port(node->door));
+	follow_power(node);
+	measure_links(node);
 	tell_profile(node);
 }
 
@@ -409,6 +431,17 @@ static void service_changed(void *context)
 		sessions_poke(node->sessions);
 }
 
+static void on_link_rate(void *context)
+{
+	refresh_soon(context);
+}
+
+static void on_came(void *context, const struct device_id *from, uint64_t bytes, int64_t us)
+{
+	const struct node *node = context;
+	linkrates_add(node->linkrates, from, bytes, us);
+}
+
 static void on_models_changed(void *context)
 {
 	service_changed(context);
@@ -450,6 +483,7 @@ static int create_models(struct node *node, struct fail *fail)
 		.account = &node->account,
 		.state = node->config.state,
 		.store_limit_bytes = node->config.store_limit_bytes,
+		.came = on_came,
 		.changed = on_models_changed,
 		.context = node,
 	};
@@ -516,6 +550,8 @@ static void destroy_home_parts(struct node *node, enum leaving_reason reason)
 	node->deployment = NULL;
 	if (node->models)
 		models_pause(node->models);
+	if (node->linkrates)
+		linkrates_rest(node->linkrates);
 	pair_destroy(node->pair);
 	node->pair = NULL;
 	peers_destroy(node->peers, reason);
@@ -564,6 +600,7 @@ static void on_profiled(void *context, const struct profile_backend *rates,
 	node->profile.cores = node->machine.cores;
 	node->profile.memory_total_bytes = node->machine.memory.total_bytes;
 	node->profile.power = node->machine.power;
+	node->profile.battery_use_allowed = node->config.battery;
 	node->measured = true;
 	log_info("node", "measured backend=\"%s\" memory_bytes=%llu", backend_name(node->backend),
 		 (unsigned long long)backend->memory_bytes);
@@ -601,9 +638,10 @@ static int create_compute(struct node *node, struct fail *fail)
 	node->backend = backend_cpu_create(&backend, fail);
 	node->mailbox = mailbox_create(node->loop);
 	node->candidates = candidates_create();
+	node->linkrates = linkrates_create(&node->host, on_link_rate, node);
 	if (!node->backend)
 		return -(int)fail->code;
-	if (!node->mailbox || !node->candidates)
+	if (!node->mailbox || !node->candidates || !node->linkrates)
 		return fail_set(fail, FAIL_MEMORY, "no memory to begin");
 	node->ring = ring_create(node->mailbox, &node->account, &ring, node, fail);
 	return node->ring ? 0 : -(int)fail->code;
@@ -730,6 +768,7 @@ void node_destroy(struct node *node)
 	close_timer(&node->closed);
 	models_destroy(node->models);
 	candidates_destroy(node->candidates);
+	linkrates_destroy(node->linkrates);
 	backend_destroy(node->backend);
 	home_close(node->home);
 	free(node);

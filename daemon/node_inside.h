@@ -9,6 +9,7 @@
 #include "daemon/deployment.h"
 #include "daemon/door.h"
 #include "daemon/home.h"
+#include "daemon/linkrates.h"
 #include "base/mailbox.h"
 #include "daemon/models.h"
 #include "daemon/node.h"
@@ -38,6 +39,7 @@ struct node {
 	struct deployment *deployment;
 	struct sessions *sessions;
 	struct candidates *candidates;
+	struct linkrates *linkrates;
 	struct profiler *profiler;
 	struct profile profile; /* ours */
 	bool measured;

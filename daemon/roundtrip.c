@@ -1,5 +1,7 @@
 #include "daemon/roundtrip.h"
 
+#include "daemon/throughput.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,5 +41,6 @@ static bool moved(double told, double now)
 
 bool roundtrip_moved(const struct profile_link *told, const struct profile_link *now)
 {
-	return !device_id_equal(&told->peer, &now->peer) || moved(told->rtt_p50_s, now->rtt_p50_s);
+	return !device_id_equal(&told->peer, &now->peer) || moved(told->rtt_p50_s, now->rtt_p50_s) ||
+	       throughput_moved(told->bytes_per_s, now->bytes_per_s);
 }

@@ -163,14 +163,14 @@ static const struct field leaving_field[] = {
 
 static const struct field fetch_field[] = {
 	F_BYTES(struct message_fetch, model),
-	F_UINT(struct message_fetch, part, 1),
+	F_UINT(struct message_fetch, part, FETCH_PART_PROBE),
 	F_UINT(struct message_fetch, offset, BYTES_MOST),
 	F_UINT(struct message_fetch, size, MODEL_CHUNK_BYTES),
 };
 
 static const struct field chunk_field[] = {
 	F_BYTES(struct message_chunk, model),
-	F_UINT(struct message_chunk, part, 1),
+	F_UINT(struct message_chunk, part, FETCH_PART_PROBE),
 	F_UINT(struct message_chunk, offset, BYTES_MOST),
 	F_VIEW(struct message_chunk, bytes, size, MODEL_CHUNK_BYTES, 1),
 	F_TEXT(struct message_chunk, reason),

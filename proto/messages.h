@@ -226,7 +226,10 @@ struct message_leaving {
 };
 
 /* Asks for [offset, offset + size) of a model's GGUF file. size <= MODEL_CHUNK_BYTES. part 0: file
- * bytes; part 1: the manifest (store.h), then offset and size count its bytes. */
+ * bytes; part 1: the manifest (store.h), then offset and size count its bytes; part 2: `size` bytes of
+ * nothing, to measure the way. */
+enum fetch_part { FETCH_PART_FILE, FETCH_PART_MANIFEST, FETCH_PART_PROBE };
+
 struct message_fetch {
 	struct model_id model;
 	uint32_t part;

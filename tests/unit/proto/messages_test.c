@@ -308,7 +308,7 @@ static void every_number_is_held_to_its_range(void **state)
 	LIMIT(MESSAGE_REQUEST, request.sampler.temperature, 100);
 	LIMIT(MESSAGE_REQUEST_END, request_end.end, REQUEST_END_FAILED);
 	LIMIT(MESSAGE_LEAVING, leaving.reason, LEAVING_HOME);
-	LIMIT(MESSAGE_FETCH, fetch.part, 1);
+	LIMIT(MESSAGE_FETCH, fetch.part, FETCH_PART_PROBE);
 	LIMIT(MESSAGE_FETCH, fetch.offset, 1ull << 50);
 	LIMIT(MESSAGE_FETCH, fetch.size, MODEL_CHUNK_BYTES);
 	LIMIT(MESSAGE_CREDIT, credit.flights, 1024);
