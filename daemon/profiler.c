@@ -1,9 +1,11 @@
 #include "daemon/profiler.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #define PROFILE_MAGIC "PRMDprof"
 #define PROFILE_VERSION 1
 #define PRODUCT_MS 40
+#define TYPES_MS 4000 /* for all types; what is left over counts as the slowest (profile_rate) */
 #define PROMPT_ROWS 64
 #define WEIGHTS_IN 2048u
 #define WEIGHTS_OUT 1024u
@@ -21,6 +24,7 @@ struct profiler {
 	char key[256]; /* what a stored result must have been measured on */
 	char path[PATH_MAX];
 	char folder[PATH_MAX];
+	atomic_bool unwanted;
 	struct profile profile; /* one backend, device and disk are used */
 	void (*done)(void *context, const struct profile_backend *rates, double disk_bytes_per_s);
 	void *context;
@@ -75,9 +79,13 @@ static void measure(struct profiler *profiler)
 	profiler->profile.n_backends = 1;
 	backend->kind = BACKEND_KIND_CPU;
 	backend->threads = backend_threads(profiler->backend);
-	for (uint32_t type = 0; type < TENSOR_TYPES_END; type++)
-		if (tensor_type_supported(type))
+	/* by number, so that those which most files have come first */
+	const int64_t end_ms = clock_ms() + TYPES_MS;
+	for (uint32_t type = 0; type < TENSOR_TYPES_END && clock_ms() < end_ms; type++)
+		if (tensor_type_supported(type) && !atomic_load(&profiler->unwanted))
 			measure_type(profiler, type);
+	if (atomic_load(&profiler->unwanted))
+		return;
 	backend->layer_overhead_s = bench_layer_overhead(profiler->backend, 2048, PRODUCT_MS);
 	backend->kv_bytes_per_s = bench_attention(profiler->backend, 128, PRODUCT_MS);
 	profiler->profile.disk_bytes_per_s = bench_disk(profiler->folder, PRODUCT_MS, &why);
@@ -126,6 +134,8 @@ struct profiler *profiler_start(uv_loop_t *loop, struct backend *backend,
 
 void profiler_abandon(struct profiler *profiler)
 {
-	if (profiler)
-		profiler->done = NULL;
+	if (!profiler)
+		return;
+	profiler->done = NULL;
+	atomic_store(&profiler->unwanted, true);
 }
