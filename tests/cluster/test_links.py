@@ -111,6 +111,9 @@ def test_a_device_on_battery_neither_plans_nor_computes(make_home, supply, model
 
     def plans(name):  # who plans goes on planning: all begin anew
         for host in hosts:
+            wait_for(lambda h=host: len(good(h, "GET", "/status")["devices"]) == 2, 60,
+                     f"{host.name} knows what both can do")
+        for host in hosts:
             host.stop()
         start()
         for host in hosts:
