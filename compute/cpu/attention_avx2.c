@@ -35,7 +35,7 @@ static void quantise_block(const __m256 x[4], float inverse, int8_t *q)
 }
 
 /* A block that cache_quantise would treat apart is left to it. */
-static void quantise(const float *x, uint32_t n, int8_t *q, float *scales)
+void avx2_quantise_query(const float *x, uint32_t n, int8_t *q, float *scales)
 {
 	for (uint32_t i = 0; i < n; i += KV_SCALE_BLOCK) {
 		__m256 v[4];
@@ -65,7 +65,7 @@ static __m256 seen_lanes(struct seen seen, uint32_t v)
 	return _mm256_castsi256_ps(_mm256_and_si256(from, to));
 }
 
-static void cap(float cap, float *scores)
+void avx2_cap_scores(float cap, float *scores)
 {
 	const __m256 factor = _mm256_set1_ps(cap), inverse = _mm256_set1_ps(1.0f / cap);
 	for (uint32_t v = 0; v < POSITION_VECTORS; v++) {
@@ -74,7 +74,7 @@ static void cap(float cap, float *scores)
 	}
 }
 
-static void weigh(struct seen seen, float *weights, float *largest, float *sum)
+void avx2_weigh(struct seen seen, float *weights, float *largest, float *sum)
 {
 	const __m256 lowest = _mm256_set1_ps(-INFINITY);
 	__m256 tops = lowest, sums[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
@@ -97,7 +97,7 @@ static void weigh(struct seen seen, float *weights, float *largest, float *sum)
 
 /* ---- joining ---- */
 
-static void join(const struct attention *attention, float *all, const float *next)
+void avx2_join(const struct attention *attention, float *all, const float *next)
 {
 	float *tail = all + attention->head_v;
 	const float *next_tail = next + attention->head_v;
@@ -113,7 +113,7 @@ static void join(const struct attention *attention, float *all, const float *nex
 	tail[PARTIAL_MAX] = top;
 }
 
-static void finish(const struct attention *attention, uint32_t head, const float *all, float *out)
+void avx2_finish(const struct attention *attention, uint32_t head, const float *all, float *out)
 {
 	const __m256 factor = _mm256_set1_ps(attention_factor(attention, head, all));
 	for (uint32_t i = 0; i < attention->head_v; i += 8)
@@ -123,13 +123,13 @@ static void finish(const struct attention *attention, uint32_t head, const float
 /* ---- whole calls ---- */
 
 static const struct tile_steps steps = {
-	.quantise = quantise,
+	.quantise = avx2_quantise_query,
 	.score = avx2_score_tile,
-	.cap = cap,
-	.weigh = weigh,
+	.cap = avx2_cap_scores,
+	.weigh = avx2_weigh,
 	.add_values = avx2_add_values,
-	.join = join,
-	.finish = finish,
+	.join = avx2_join,
+	.finish = avx2_finish,
 };
 
 void avx2_attention_rows(const struct attention *attention, const float *q, size_t q_stride,

@@ -19,7 +19,7 @@ static struct query query_of(const struct attention *attention, const float *x, 
 {
 	if (attention->kind == KV_Q8_0)
 		cache_quantise(x, attention->head_k, bytes->q, bytes->scales);
-	return (struct query){ x, bytes->q, bytes->scales };
+	return (struct query){ x, bytes->q, bytes->scales, NULL };
 }
 
 static float element(enum kv_kind kind, const uint8_t *head, size_t at)

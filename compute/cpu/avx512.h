@@ -1,5 +1,5 @@
 /* avx512.h: the variant for processors with AVX-512 F, BW, VL, DQ and VNNI: products of quantised
- * weights. What gains nothing from wider vectors is the AVX2 variant's. */
+ * weights, and attention. What gains nothing from wider vectors is the AVX2 variant's. */
 #ifndef COMPUTE_CPU_AVX512_H
 #define COMPUTE_CPU_AVX512_H
 
@@ -9,5 +9,9 @@ extern const struct kernels kernels_avx512;
 
 /* As its namesake in struct kernels, for integer weight formats. */
 void avx512_matmul_integer(const struct matmul *product, uint32_t first, uint32_t end);
+void avx512_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
+			   uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
+void avx512_attention_tile(const struct attention *attention, const float *q, uint32_t position,
+			   uint32_t tile, float *partial);
 
 #endif

@@ -47,6 +47,7 @@ struct batch {
 	float next[PARTIAL_FLOATS_MAX] __attribute__((aligned(64)));
 	int8_t bytes[TILE_QUERIES][ATTENTION_WIDTH_MAX] __attribute__((aligned(64)));
 	float scales[TILE_QUERIES][ATTENTION_WIDTH_MAX / KV_SCALE_BLOCK];
+	int32_t sums[TILE_QUERIES][ATTENTION_WIDTH_MAX / KV_SCALE_BLOCK];
 };
 
 static uint32_t row_of(const struct batch *batch, uint32_t query)
@@ -59,6 +60,19 @@ static uint32_t head_of(const struct batch *batch, uint32_t query)
 	return query % batch->attention->n_q;
 }
 
+static void quantise(struct batch *batch, uint32_t i, const float *x)
+{
+	const uint32_t head_k = batch->attention->head_k;
+	batch->steps->quantise(x, head_k, batch->bytes[i], batch->scales[i]);
+	for (uint32_t block = 0; block < head_k / KV_SCALE_BLOCK; block++) {
+		const int8_t *q = batch->bytes[i] + block * KV_SCALE_BLOCK;
+		int32_t sum = 0;
+		for (uint32_t c = 0; c < KV_SCALE_BLOCK; c++)
+			sum += q[c];
+		batch->sums[i][block] = sum;
+	}
+}
+
 static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
 {
 	const uint32_t head_k = batch->attention->head_k;
@@ -67,9 +81,10 @@ static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
 	for (uint32_t i = 0; i < end - first; i++) {
 		const float *x = batch->q + row_of(batch, first + i) * batch->q_stride +
 				 (size_t)head_of(batch, first + i) * head_k;
-		batch->queries[i] = (struct query){ x, batch->bytes[i], batch->scales[i] };
+		batch->queries[i] =
+			(struct query){ x, batch->bytes[i], batch->scales[i], batch->sums[i] };
 		if (batch->attention->kind == KV_Q8_0)
-			batch->steps->quantise(x, head_k, batch->bytes[i], batch->scales[i]);
+			quantise(batch, i, x);
 	}
 }
 
@@ -90,6 +105,43 @@ static void add_query(struct batch *batch, uint32_t query, struct seen seen)
 	tile->seen[tile->n] = seen;
 	tile->sums[tile->n] = batch->next + tile->n * partial_stride(batch->attention);
 	tile->n++;
+}
+
+static struct seen seen_by_all(const struct tile *tile, uint32_t first, uint32_t end)
+{
+	struct seen common = tile->seen[first];
+	for (uint32_t q = first + 1; q < end; q++) {
+		const struct seen seen = tile->seen[q];
+		common.first = seen.first > common.first ? seen.first : common.first;
+		common.end = seen.end < common.end ? seen.end : common.end;
+	}
+	return common;
+}
+
+static void add_run(struct run *runs, uint32_t *n_runs, uint32_t first, uint32_t n, uint32_t from,
+		    uint32_t to)
+{
+	if (from < to)
+		runs[(*n_runs)++] = (struct run){ first, n, { from, to } };
+}
+
+uint32_t tiles_runs(const struct tile *tile, uint32_t most, struct run runs[TILE_RUNS_MAX])
+{
+	uint32_t n_runs = 0;
+	for (uint32_t first = 0; first < tile->n; first += most) {
+		const uint32_t end = tile->n - first < most ? tile->n : first + most;
+		const struct seen common = seen_by_all(tile, first, end);
+		const bool apart = common.first >= common.end;
+		for (uint32_t q = first; q < end; q++)
+			add_run(runs, &n_runs, q, 1, tile->seen[q].first,
+				apart ? tile->seen[q].end : common.first);
+		if (apart)
+			continue;
+		add_run(runs, &n_runs, first, end - first, common.first, common.end);
+		for (uint32_t q = first; q < end; q++)
+			add_run(runs, &n_runs, q, 1, common.end, tile->seen[q].end);
+	}
+	return n_runs;
 }
 
 /* The partial results of the tile's queries, in their order, to batch->next. */

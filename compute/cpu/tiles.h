@@ -51,11 +51,13 @@ static inline struct seen tile_seen(const struct attention *attention, uint32_t 
 /* From so many queries on it pays to turn keys and values to f32 once. */
 #define TILE_MANY 12u
 
-/* One head of one row. `q` and `scales` (as cache_quantise makes them) for KV_Q8_0 alone. */
+/* One head of one row. For KV_Q8_0 alone: `q` and `scales` as cache_quantise makes them, and the
+ * sum of each block of q. */
 struct query {
 	const float *x;
 	const int8_t *q;
 	const float *scales;
+	const int32_t *sums;
 };
 
 struct tile {
@@ -71,6 +73,19 @@ struct tile {
 	float scaled[TILE_QUERIES][ATTENTION_TILE] __attribute__((aligned(64)));
 	float floats[ATTENTION_WIDTH_MAX * ATTENTION_TILE] __attribute__((aligned(64)));
 };
+
+/* Neighbouring queries that take the same positions of the tile. */
+struct run {
+	uint32_t first, n;
+	struct seen seen;
+};
+
+#define TILE_RUNS_MAX (3 * TILE_QUERIES)
+
+/* The tile's queries in groups of at most `most`: the positions that all of a group see together,
+ * what is before and behind one by one, so that runs in their order give each query its positions
+ * in rising order. Gives their number. */
+uint32_t tiles_runs(const struct tile *tile, uint32_t most, struct run runs[TILE_RUNS_MAX]);
 
 /* What a variant does with its vectors. */
 struct tile_steps {
