@@ -3,6 +3,7 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/cache.h"
 #include "compute/cpu/lanes_avx2.h"
+#include "compute/cpu/unpack_avx2.h"
 
 #include <math.h>
 
@@ -74,20 +75,23 @@ void avx2_cap_scores(float cap, float *scores)
 	}
 }
 
-void avx2_weigh(struct seen seen, float *weights, float *largest, float *sum)
+/* `whole`: every position is seen. */
+FORCE_INLINE void weigh(struct seen seen, bool whole, float *weights, float *largest, float *sum)
 {
 	const __m256 lowest = _mm256_set1_ps(-INFINITY);
 	__m256 tops = lowest, sums[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
 	for (uint32_t v = 0; v < POSITION_VECTORS; v++) {
-		const __m256 scores = _mm256_load_ps(weights + 8 * v);
-		/* The second operand where a score is NaN. */
-		tops = _mm256_max_ps(_mm256_blendv_ps(lowest, scores, seen_lanes(seen, v)), tops);
+		__m256 scores = _mm256_load_ps(weights + 8 * v);
+		if (!whole)
+			scores = _mm256_blendv_ps(lowest, scores, seen_lanes(seen, v));
+		tops = _mm256_max_ps(scores, tops); /* the second operand where a score is NaN */
 	}
 	const float top = lanes_max(tops);
 	for (uint32_t v = 0; v < POSITION_VECTORS; v++) {
 		const __m256 scores = _mm256_load_ps(weights + 8 * v);
-		const __m256 e = lanes_exp(_mm256_sub_ps(scores, _mm256_set1_ps(top)));
-		const __m256 weight = _mm256_and_ps(e, seen_lanes(seen, v));
+		__m256 weight = lanes_exp(_mm256_sub_ps(scores, _mm256_set1_ps(top)));
+		if (!whole)
+			weight = _mm256_and_ps(weight, seen_lanes(seen, v));
 		_mm256_store_ps(weights + 8 * v, weight);
 		sums[v % 2] = _mm256_add_ps(sums[v % 2], weight);
 	}
@@ -95,22 +99,29 @@ void avx2_weigh(struct seen seen, float *weights, float *largest, float *sum)
 	*sum = lanes_sum(_mm256_add_ps(sums[0], sums[1]));
 }
 
+void avx2_weigh(struct seen seen, float *weights, float *largest, float *sum)
+{
+	if (seen.first == 0 && seen.end == ATTENTION_TILE)
+		weigh(seen, true, weights, largest, sum);
+	else
+		weigh(seen, false, weights, largest, sum);
+}
+
 /* ---- joining ---- */
 
-void avx2_join(const struct attention *attention, float *all, const float *next)
+void avx2_exp(float *x, uint32_t n)
 {
-	float *tail = all + attention->head_v;
-	const float *next_tail = next + attention->head_v;
-	const float before = tail[PARTIAL_MAX], here = next_tail[PARTIAL_MAX];
-	const float top = here > before ? here : before;
-	const float keep = maths_exp(before - top), take = maths_exp(here - top);
-	for (uint32_t i = 0; i < attention->head_v; i += 8) {
-		const __m256 add = _mm256_mul_ps(_mm256_loadu_ps(next + i), _mm256_set1_ps(take));
-		_mm256_storeu_ps(all + i, _mm256_fmadd_ps(_mm256_loadu_ps(all + i),
-							  _mm256_set1_ps(keep), add));
+	for (uint32_t i = 0; i < n; i += 8)
+		_mm256_storeu_ps(x + i, lanes_exp(_mm256_loadu_ps(x + i)));
+}
+
+void avx2_join(uint32_t head_v, float *all, const float *next, float keep, float take)
+{
+	const __m256 keeps = _mm256_set1_ps(keep), takes = _mm256_set1_ps(take);
+	for (uint32_t i = 0; i < head_v; i += 8) {
+		const __m256 add = _mm256_mul_ps(_mm256_loadu_ps(next + i), takes);
+		_mm256_storeu_ps(all + i, _mm256_fmadd_ps(_mm256_loadu_ps(all + i), keeps, add));
 	}
-	tail[PARTIAL_SUM] = __builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
-	tail[PARTIAL_MAX] = top;
 }
 
 void avx2_finish(const struct attention *attention, uint32_t head, const float *all, float *out)
@@ -128,6 +139,7 @@ static const struct tile_steps steps = {
 	.cap = avx2_cap_scores,
 	.weigh = avx2_weigh,
 	.add_values = avx2_add_values,
+	.exp = avx2_exp,
 	.join = avx2_join,
 	.finish = avx2_finish,
 };

@@ -132,6 +132,18 @@ static void one_tile(const struct attention *attention, const struct query *quer
 
 /* ---- tiles joined ---- */
 
+static void exp_all(float *x, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		x[i] = maths_exp(x[i]);
+}
+
+static void join_values(uint32_t head_v, float *all, const float *next, float keep, float take)
+{
+	for (uint32_t i = 0; i < head_v; i++)
+		all[i] = __builtin_fmaf(all[i], keep, next[i] * take);
+}
+
 static void join(const struct attention *attention, float *all, const float *next)
 {
 	float *tail = all + attention->head_v;
@@ -139,8 +151,7 @@ static void join(const struct attention *attention, float *all, const float *nex
 	const float before = tail[PARTIAL_MAX], here = next_tail[PARTIAL_MAX];
 	const float top = here > before ? here : before;
 	const float keep = maths_exp(before - top), take = maths_exp(here - top);
-	for (uint32_t i = 0; i < attention->head_v; i++)
-		all[i] = __builtin_fmaf(all[i], keep, next[i] * take);
+	join_values(attention->head_v, all, next, keep, take);
 	tail[PARTIAL_SUM] = __builtin_fmaf(tail[PARTIAL_SUM], keep, next_tail[PARTIAL_SUM] * take);
 	tail[PARTIAL_MAX] = top;
 }
@@ -193,6 +204,8 @@ void c_attention_tile(const struct attention *attention, const float *q, uint32_
 void c_attention_join(const struct attention *attention, const float *partials, uint32_t n_tiles,
 		      float *out)
 {
-	static const struct tile_steps steps = { .join = join, .finish = finish };
+	static const struct tile_steps steps = { .exp = exp_all,
+						 .join = join_values,
+						 .finish = finish };
 	tiles_join(&steps, attention, partials, n_tiles, out);
 }

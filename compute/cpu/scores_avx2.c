@@ -6,11 +6,15 @@
 
 /* ---- F16 and F32 ---- */
 
-/* Keys [head_k, ATTENTION_TILE] as they are met: halves, or floats. */
+/* Keys as they are met: [head_k, ATTENTION_TILE] halves or floats as the cache has them, or turned
+ * to floats in panels [ATTENTION_TILE / PANEL, head_k, PANEL]. Each of a panel's columns lies in
+ * the next line: 64 positions side by side would crowd a quarter of a small cache's sets. */
 struct keys {
 	const uint8_t *bytes;
-	bool halves;
+	bool halves, panels;
 };
+
+#define PANEL 16
 
 FORCE_INLINE __m256 key_8(struct keys keys, size_t at)
 {
@@ -30,11 +34,14 @@ FORCE_INLINE void score_some(struct tile *tile, struct keys keys, uint32_t first
 		for (int v = 0; v < vectors; v++)
 			sums[q][v] = _mm256_setzero_ps();
 	}
-	for (uint32_t i = 0; i < tile->attention->head_k; i++) {
+	const uint32_t head_k = tile->attention->head_k;
+	const size_t step = keys.panels ? PANEL : ATTENTION_TILE;
+	size_t from = keys.panels ? (size_t)at * head_k : at;
+	for (uint32_t i = 0; i < head_k; i++, from += step) {
 		__m256 k[8];
 		UNROLL
 		for (int v = 0; v < vectors; v++)
-			k[v] = key_8(keys, (size_t)i * ATTENTION_TILE + at + 8 * (uint32_t)v);
+			k[v] = key_8(keys, from + 8 * (uint32_t)v);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m256 x = _mm256_set1_ps(tile->queries[first + (uint32_t)q].x[i]);
@@ -72,19 +79,22 @@ FORCE_INLINE void score_floats(struct tile *tile, struct keys keys)
 	else if (n - whole == 4)
 		score_rest(tile, keys, whole, 4, 2);
 	else if (n - whole == 3)
-		score_rest(tile, keys, whole, 3, 2);
+		score_rest(tile, keys, whole, 3, keys.panels ? 2 : 4);
 	else if (n - whole == 2)
-		score_rest(tile, keys, whole, 2, 4);
+		score_rest(tile, keys, whole, 2, keys.panels ? 2 : 4);
 	else if (n - whole == 1)
-		score_rest(tile, keys, whole, 1, 8);
+		score_rest(tile, keys, whole, 1, keys.panels ? 2 : 8);
 }
 
 static void widen_keys(struct tile *tile)
 {
-	const size_t n = (size_t)tile->attention->head_k * ATTENTION_TILE;
-	const struct keys keys = { tile->keys, true };
-	for (size_t at = 0; at < n; at += 8)
-		_mm256_store_ps(tile->floats + at, key_8(keys, at));
+	const uint32_t head_k = tile->attention->head_k;
+	const struct keys keys = { tile->keys, true, false };
+	for (uint32_t i = 0; i < head_k; i++)
+		for (uint32_t at = 0; at < ATTENTION_TILE; at += 8)
+			_mm256_store_ps(tile->floats + (size_t)(at / PANEL) * PANEL * head_k +
+						(size_t)i * PANEL + at % PANEL,
+					key_8(keys, (size_t)i * ATTENTION_TILE + at));
 }
 
 /* ---- Q8_0 ---- */
@@ -177,11 +187,11 @@ void avx2_score_tile(struct tile *tile)
 	if (kind == KV_Q8_0) {
 		score_bytes(tile);
 	} else if (kind == KV_F16 && tile->n < TILE_MANY) {
-		score_floats(tile, (struct keys){ tile->keys, true });
+		score_floats(tile, (struct keys){ tile->keys, true, false });
 	} else if (kind == KV_F16) {
 		widen_keys(tile);
-		score_floats(tile, (struct keys){ (const void *)tile->floats, false });
+		score_floats(tile, (struct keys){ (const void *)tile->floats, false, true });
 	} else {
-		score_floats(tile, (struct keys){ tile->keys, false });
+		score_floats(tile, (struct keys){ tile->keys, false, false });
 	}
 }

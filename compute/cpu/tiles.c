@@ -162,18 +162,65 @@ static void run_tile(struct batch *batch)
 	batch->steps->add_values(tile);
 }
 
+/* ---- joining ---- */
+
+/* Results of tiles that follow one another, of up to TILE_QUERIES queries. */
+struct joint {
+	uint32_t n;
+	float *all[TILE_QUERIES];
+	const float *next[TILE_QUERIES];
+	float keep[TILE_QUERIES] __attribute__((aligned(64))); /* of `all` */
+	float take[TILE_QUERIES] __attribute__((aligned(64))); /* of `next` */
+};
+
+static void add_joint(struct joint *joint, float *all, const float *next)
+{
+	joint->all[joint->n] = all;
+	joint->next[joint->n] = next;
+	joint->n++;
+}
+
+/* Makes `all` the results with the next tiles in them. */
+static void join(const struct tile_steps *steps, uint32_t head_v, struct joint *joint)
+{
+	const uint32_t whole = (joint->n + SUM_LANES - 1) / SUM_LANES * SUM_LANES;
+	for (uint32_t i = 0; i < joint->n; i++) {
+		float *tail = joint->all[i] + head_v;
+		const float before = tail[PARTIAL_MAX];
+		const float here = joint->next[i][head_v + PARTIAL_MAX];
+		const float top = here > before ? here : before;
+		joint->keep[i] = before - top;
+		joint->take[i] = here - top;
+		tail[PARTIAL_MAX] = top;
+	}
+	for (uint32_t i = joint->n; i < whole; i++)
+		joint->keep[i] = joint->take[i] = 0.0f;
+	steps->exp(joint->keep, whole);
+	steps->exp(joint->take, whole);
+	for (uint32_t i = 0; i < joint->n; i++) {
+		float *sum = joint->all[i] + head_v + PARTIAL_SUM;
+		const float next = joint->next[i][head_v + PARTIAL_SUM];
+		*sum = __builtin_fmaf(*sum, joint->keep[i], next * joint->take[i]);
+		steps->join(head_v, joint->all[i], joint->next[i], joint->keep[i], joint->take[i]);
+	}
+	joint->n = 0;
+}
+
 /* ---- all tiles ---- */
 
 static void join_tile(struct batch *batch, const uint32_t *queries, const bool *is_first)
 {
+	struct joint joint = { .n = 0 };
 	const size_t stride = partial_stride(batch->attention);
 	for (uint32_t i = 0; i < batch->tile.n; i++) {
 		float *all = batch->all + (queries[i] - batch->first) * stride;
 		if (is_first[i])
 			memcpy(all, batch->next + i * stride, stride * sizeof(float));
 		else
-			batch->steps->join(batch->attention, all, batch->next + i * stride);
+			add_joint(&joint, all, batch->next + i * stride);
 	}
+	if (joint.n > 0)
+		join(batch->steps, batch->attention->head_v, &joint);
 }
 
 static void batch_tile(struct batch *batch, uint32_t index)
@@ -258,12 +305,14 @@ void tiles_join(const struct tile_steps *steps, const struct attention *attentio
 {
 	const size_t stride = partial_stride(attention);
 	float all[ATTENTION_WIDTH_MAX + PARTIAL_EXTRA] __attribute__((aligned(64)));
+	struct joint joint = { .n = 0 };
 	for (uint32_t h = 0; h < attention->n_q; h++) {
 		const float *next = partials + h * stride;
 		memcpy(all, next, stride * sizeof(float));
 		for (uint32_t tile = 1; tile < n_tiles; tile++) {
 			next += attention_partial_floats(attention);
-			steps->join(attention, all, next);
+			add_joint(&joint, all, next);
+			join(steps, attention->head_v, &joint);
 		}
 		steps->finish(attention, h, all, out + (size_t)h * attention->head_v);
 	}

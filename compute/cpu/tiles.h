@@ -99,8 +99,10 @@ struct tile_steps {
 	void (*weigh)(struct seen seen, float *weights, float *largest, float *sum);
 	/* Adds the seen values, weighed, to the sums. */
 	void (*add_values)(struct tile *tile);
-	/* Joins the next tile's result into that of all tiles before it. */
-	void (*join)(const struct attention *attention, float *all, const float *next);
+	/* x becomes e^x; n is a multiple of SUM_LANES. */
+	void (*exp)(float *x, uint32_t n);
+	/* all = all * keep + next * take, over [head_v]. */
+	void (*join)(uint32_t head_v, float *all, const float *next, float keep, float take);
 	void (*finish)(const struct attention *attention, uint32_t head, const float *all,
 		       float *out);
 };
