@@ -120,6 +120,8 @@ if [ "$mode" = --heavy ]; then
 	step sanitized-tests-build ninja -C build/asan -j2
 	suite build/asan unit
 	step build-clang build_clang
+	install_packages valgrind || exit 1
+	step kernels-valgrind valgrind -q --error-exitcode=1 build/release/tests/kernels/matmul_test
 fi
 
 if [ "$(id -u)" = 0 ]; then
