@@ -3,7 +3,9 @@
 Three daemons on hosts of their own hold the model in splits that nobody would choose, and answer
 the prompts of tests/vectors/prompts.json; the token ids must be those of one device that holds it
 all. By default each prompt is asked under one of the plans, greedily or drawn with a seed; with
-PRIMAD_HEAVY=1 each under every plan, both ways. PRIMAD_TEST_MODEL names the model."""
+PRIMAD_HEAVY=1 each under every plan, both ways. PRIMAD_TEST_MODEL names the model.
+
+All this takes longer than an invitation lasts: a guest waits meanwhile with a code that gets old."""
 import concurrent.futures
 import json
 import os
@@ -20,6 +22,7 @@ HEAVY = os.environ.get("PRIMAD_HEAVY") == "1"
 PROMPTS = json.loads((ROOT / "tests" / "vectors" / "prompts.json").read_text())
 COUNT = 64
 TOGETHER = 4
+CODE_LASTS_S = 120  # DEADLINE_INVITE_MS
 SETTINGS = [{"temperature": 0}, {"temperature": 0.9, "top_p": 0.95, "top_k": 100, "seed": 11}]
 # Layers of 18 for each host, then what else is pinned, and the rows of a prompt's chunks (0: the
 # plan's own).
@@ -66,6 +69,18 @@ def tokens_of(host, prompt, setting, chunk):
     return tokens
 
 
+def invite(host):
+    return json.loads(host.ctl("invite", "--json").stdout)["code"]
+
+
+def join(newcomer, member, code):
+    return ask(newcomer, "POST", "/join", {"home": f"{member.address}:47600", "code": code})
+
+
+def members(host):
+    return len([m for m in host.json("status")["home"]["members"] if m["state"] == "alive"])
+
+
 def serves(host, layers):
     named = {name for name in layers}
     for deployment in host.json("status")["deployments"]:
@@ -103,23 +118,27 @@ def answers(hosts, asked, chunk):
 
 @pytest.fixture(scope="module")
 def hosts(make_home):
-    home = make_home("desk", "laptop", "tablet")
-    hosts = list(home)
+    home = make_home("desk", "laptop", "tablet", "guest")
+    hosts = list(home)[:3]
+    hosts[0].guest = home["guest"]
     for host, threads in zip(hosts, (2, 1, 1)):
         host.start("--threads", threads, "--context", 1024)
     for host in hosts[1:]:
-        code = wait_for(lambda: hosts[0].ctl("invite", "--json", check=False), 5, "a code")
-        code = json.loads(code.stdout)["code"]
-        status, answer = ask(host, "POST", "/join", {"home": f"{hosts[0].address}:47600",
-                                                     "code": code})
+        status, answer = join(host, hosts[0], invite(hosts[0]))
         assert status == 200, answer
     for host in hosts:
-        wait_for(lambda h=host: len([m for m in h.json("status")["home"]["members"]
-                                     if m["state"] == "alive"]) == 3, 30, "three members")
+        wait_for(lambda h=host: members(h) == 3, 30, "three members")
     add_model(hosts[0])
     return hosts
 
 
+@pytest.fixture(scope="module")
+def old_code(hosts):
+    """(code, when it was made) of an invitation that nobody takes."""
+    return invite(hosts[0]), time.monotonic()
+
+
+@pytest.mark.usefixtures("old_code")
 def test_three_hosts_say_what_one_says(hosts):
     pin(hosts, {"desk": 18}, {"head": "desk"})
     expected = [answers(hosts[:1], questions(number), 0) for number in range(1 if HEAVY else 3)]
@@ -131,3 +150,16 @@ def test_three_hosts_say_what_one_says(hosts):
         for (prompt, setting), one, three in zip(asked, expected[0 if HEAVY else number], got):
             assert one == three, (prompt["name"], setting, layers)
         print(f"plan {number}: {len(got)} answers, {time.monotonic() - start:.0f} s")
+
+
+def test_an_expired_code_admits_nobody(hosts, old_code):
+    code, made = old_code
+    guest = hosts[0].guest.start()
+    time.sleep(max(0, made + CODE_LASTS_S + 1 - time.monotonic()))
+    status, answer = join(guest, hosts[0], code)
+    assert status in (400, 403), answer
+    assert members(guest) == 1 and members(hosts[0]) == 3
+    # It was for its age alone.
+    status, answer = join(guest, hosts[0], invite(hosts[0]))
+    assert status == 200, answer
+    wait_for(lambda: members(guest) == 4, 30, "the guest is a member")
