@@ -54,9 +54,12 @@ FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct input
 	__m256 min;
 	const __m256 d = unpack_32(type, octet, w, &min);
 	UNROLL
-	for (int r = 0; r < rows; r++)
-		sums[r] = step(type, group_products(type, w, input_row(in, r) + 32 * (size_t)block),
-			       d, min, in, r, block, sums[r]);
+	for (int r = 0; r < rows; r++) {
+		const uint8_t *row = input_row(in, r);
+		const struct group_inputs at = group_inputs(type, in, row, block);
+		sums[r] = step(type, group_products(type, w, row + 32 * (size_t)block), d, min, &at,
+			       sums[r]);
+	}
 }
 
 /* ---- 256-blocks ---- */
@@ -94,9 +97,12 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inpu
 	UNROLL
 	for (int g = 0; g < groups; g++) {
 		UNROLL
-		for (int r = 0; r < rows; r++)
-			sums[r] = step(type, products[g][r], head.scale[g], head.min[g], in, r,
-				       (uint32_t)groups * block + (uint32_t)g, sums[r]);
+		for (int r = 0; r < rows; r++) {
+			const struct group_inputs at = group_inputs(
+				type, in, input_row(in, r), (uint32_t)groups * block + (uint32_t)g);
+			sums[r] = step(type, products[g][r], head.scale[g], head.min[g], &at,
+				       sums[r]);
+		}
 	}
 }
 
@@ -113,13 +119,15 @@ FORCE_INLINE void half_low(uint32_t type, struct octet octet, const struct k_hea
 		__m256i w[4];
 		unpack_low(type, packed + 4 * piece, head->high + 4 * piece, group / 2, w);
 		UNROLL
-		for (int r = 0; r < rows; r++)
+		for (int r = 0; r < rows; r++) {
+			const uint8_t *row = input_row(in, r);
+			const struct group_inputs at =
+				group_inputs(type, in, row, 16 * block + (uint32_t)group);
 			sums[r] = step(
 				type,
-				group_products(type, w,
-					       input_row(in, r) + 256 * (size_t)block + 16 * group),
-				head->scale[group], head->min[group], in, r,
-				16 * block + (uint32_t)group, sums[r]);
+				group_products(type, w, row + 256 * (size_t)block + 16 * group),
+				head->scale[group], head->min[group], &at, sums[r]);
+		}
 	}
 }
 
@@ -166,14 +174,15 @@ FORCE_INLINE __m256 group_iq(uint32_t type, const __m256i w[8], const struct k_h
 		const int group = groups * g + k;
 		const uint32_t place = (uint32_t)(8 * groups) * block + (uint32_t)group;
 		const __m256 scale = head->scale[group];
+		const struct group_inputs at = group_inputs(type, in, input_row(in, row), place);
 		if (is_iq1(type))
 			sum = step(type, group_products(type, w + vectors * k, x + 16 * k), scale,
-				   scale, in, row, place, sum);
+				   scale, &at, sum);
 		else
 			sum = step_signed(
 				type,
 				turned_products(type, w, head->high[g], vectors * k, vectors, x),
-				scale, scale, in, row, place, sum);
+				scale, scale, &at, sum);
 	}
 	return sum;
 }

@@ -3,6 +3,8 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
+#include <string.h>
+
 /* Activation rows that share one unpacking. */
 #define ROWS_AT_ONCE 64
 /* A tile, held in registers: rows of activations times panels of eight outputs. */
@@ -101,6 +103,29 @@ FORCE_INLINE void widen_rows(const struct inputs *in, int rows, uint32_t column,
 	}
 }
 
+/* Where a tile's rows begin. */
+struct tile_rows {
+	const uint8_t *row[TILE_ROWS];
+};
+
+FORCE_INLINE struct tile_rows tile_rows_of(const struct inputs *in, int rows)
+{
+	struct tile_rows x;
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		x.row[r] = input_row(in, r);
+	return x;
+}
+
+/* The compiler forgets that the rows are a stride apart: it would make addresses of their columns
+ * anew, more than there are registers, and load them from the stack. */
+FORCE_INLINE void keep_rows(struct tile_rows *x, int rows)
+{
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		__asm__("" : "+r"(x->row[r]));
+}
+
 /* A tile's accumulators. */
 struct tile {
 	__m256i v[TILE_PANELS][TILE_ROWS];
@@ -120,16 +145,16 @@ FORCE_INLINE void tile_clear(struct tile *tile, int panels, int rows)
  * than there are registers. */
 #define IN_ORDER(vector) __asm__("" : "+x"(vector))
 
-/* Adds the products of `n` narrow vectors with the columns from `x` on in 16 bits: the caller sees
- * to it that they fit. The vectors of panel p begin at w + p * PANEL_STEP. */
+/* Adds the products of `n` narrow vectors with the columns from byte `at` of each row on in 16
+ * bits: the caller sees to it that they fit. The vectors of panel p begin at w + p * PANEL_STEP. */
 FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int panels,
-			     const uint8_t *x, size_t stride, int rows)
+			     const struct tile_rows *x, size_t at, int rows)
 {
 	UNROLL
 	for (int c = 0; c < n; c++) {
 		UNROLL
 		for (int r = 0; r < rows; r++) {
-			const __m256i y = repeat_32(x + (size_t)r * stride + 4 * c);
+			const __m256i y = repeat_32(x->row[r] + at + 4 * (size_t)c);
 			UNROLL
 			for (int p = 0; p < panels; p++) {
 				__m256i *to = &tile->v[p][r];
@@ -142,15 +167,15 @@ FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int pan
 	}
 }
 
-/* The same of wide vectors, in 32 bits. */
-FORCE_INLINE void add_wide(struct tile *tile, const __m256i *w, int n, int panels, const uint8_t *x,
-			   size_t stride, int rows)
+/* The same of wide vectors, in 32 bits; `at` counts columns. */
+FORCE_INLINE void add_wide(struct tile *tile, const __m256i *w, int n, int panels,
+			   const struct wide_rows *wide, size_t at, int rows)
 {
 	UNROLL
 	for (int c = 0; c < n; c++) {
 		UNROLL
 		for (int r = 0; r < rows; r++) {
-			const __m256i y = repeat_32(x + (size_t)r * stride + 4 * c);
+			const __m256i y = repeat_32(&wide->x[r][at + 2 * (size_t)c]);
 			UNROLL
 			for (int p = 0; p < panels; p++) {
 				__m256i *to = &tile->v[p][r];
@@ -175,45 +200,49 @@ FORCE_INLINE void add_widened(struct tile *tile, const struct tile *narrow, int 
 	}
 }
 
-/* The products of one group of columns; `x`: its columns of the first row, in 16 bits if wide. */
+/* The products of one group of columns, which begin at byte `at` of each row; wide ones at column
+ * `wide_at` of `wide`. */
 FORCE_INLINE void tile_group(uint32_t type, struct tile *tile, const __m256i *w, int panels,
-			     const uint8_t *x, size_t stride, int rows)
+			     const struct tile_rows *x, size_t at, const struct wide_rows *wide,
+			     size_t wide_at, int rows)
 {
 	const int vectors = group_width(type) / 4, n = vectors_in_16_bits(type);
 	tile_clear(tile, panels, rows);
 	if (is_wide(type)) {
-		add_wide(tile, w, 2 * vectors, panels, x, stride, rows);
+		add_wide(tile, w, 2 * vectors, panels, wide, wide_at, rows);
 		return;
 	}
 	UNROLL
 	for (int c = 0; c < vectors; c += n) {
 		struct tile narrow;
 		tile_clear(&narrow, panels, rows);
-		add_narrow(&narrow, w + c, n, panels, x + 4 * c, stride, rows);
+		add_narrow(&narrow, w + c, n, panels, x, at + 4 * (size_t)c, rows);
 		add_widened(tile, &narrow, panels, rows);
 	}
 }
 
 /* `n` groups of some panels times some rows; `first`: the first group, counted from the row's
- * beginning; `x`: the panel's columns in 16 bits, for wide weights. */
+ * beginning; `wide`: the panel's columns in 16 bits, for wide weights. */
 FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_panels,
-			   const struct inputs *in, const struct wide_rows *x, int rows,
+			   const struct inputs *in, const struct wide_rows *wide, int rows,
 			   uint32_t first, uint32_t n, __m256 (*sums)[ROWS_AT_ONCE])
 {
-	const int width = group_width(type);
-	for (uint32_t g = 0; g < n; g++) {
-		const uint8_t *bytes = is_wide(type)
-					       ? (const uint8_t *)&x->x[0][(uint32_t)width * g]
-					       : in->rows + (size_t)width * (first + g);
+	const size_t width = (size_t)group_width(type);
+	struct tile_rows x = tile_rows_of(in, rows);
+	for (size_t g = 0; g < n; g++) {
+		const __m256i *w = panels->w + g * (width / (is_wide(type) ? 2 : 4));
 		struct tile tile;
-		tile_group(type, &tile, panels->w + g * (uint32_t)(width / (is_wide(type) ? 2 : 4)),
-			   n_panels, bytes, is_wide(type) ? sizeof(x->x[0]) : in->stride, rows);
+		keep_rows(&x, rows);
+		tile_group(type, &tile, w, n_panels, &x, width * (first + g), wide, width * g,
+			   rows);
 		UNROLL
-		for (int p = 0; p < n_panels; p++) {
+		for (int r = 0; r < rows; r++) {
+			const struct group_inputs at =
+				group_inputs(type, in, x.row[r], first + (uint32_t)g);
 			UNROLL
-			for (int r = 0; r < rows; r++)
+			for (int p = 0; p < n_panels; p++)
 				sums[p][r] = step(type, tile.v[p][r], panels[p].scale[g],
-						  panels[p].min[g], in, r, first + g, sums[p][r]);
+						  panels[p].min[g], &at, sums[p][r]);
 		}
 	}
 }
@@ -289,6 +318,20 @@ FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, uint32_t bl
 			   (void *)&sums[0][r]);
 }
 
+/* As tree_add, for all sums; level after level, for the sake of short loops. */
+static inline void strip_tree(struct strip *strip, uint32_t segment)
+{
+	uint32_t level = 0;
+	for (; segment >> level & 1; level++)
+		for (uint32_t p = 0; p < strip->n_panels; p++)
+			for (uint32_t r = 0; r < strip->n_rows; r++)
+				strip->sums[p][r] = _mm256_add_ps(strip->levels[level][p][r],
+								  strip->sums[p][r]);
+	for (uint32_t p = 0; p < strip->n_panels; p++)
+		memcpy(strip->levels[level][p], strip->sums[p],
+		       strip->n_rows * sizeof(strip->sums[p][0]));
+}
+
 FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t segment)
 {
 	const uint32_t step = is_256(type) ? 1 : PANEL_BLOCKS;
@@ -302,10 +345,7 @@ FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t seg
 		strip_fill(type, strip, b, n);
 		strip_multiply(type, strip, b, n);
 	}
-	for (uint32_t p = 0; p < strip->n_panels; p++)
-		for (uint32_t r = 0; r < strip->n_rows; r++)
-			tree_add(&strip->levels[0][p][r], STRIP * ROWS_AT_ONCE, segment,
-				 strip->sums[p][r]);
+	strip_tree(strip, segment);
 }
 
 FORCE_INLINE void strip_run(uint32_t type, struct strip *strip, float *out, size_t out_stride)

@@ -42,52 +42,54 @@ FORCE_INLINE const uint8_t *input_row(const struct inputs *in, int row)
 	return in->rows + (size_t)row * in->stride;
 }
 
-/* Number `index` of a part of a row. */
-FORCE_INLINE __m256 input_float(const struct inputs *in, size_t part, int row, uint32_t index)
-{
-	const float *floats = (const void *)(input_row(in, row) + part);
-	return _mm256_broadcast_ss(floats + index);
-}
-
-FORCE_INLINE __m256i input_int(const struct inputs *in, size_t part, int row, uint32_t index)
-{
-	return repeat_32(input_row(in, row) + part + 4 * (size_t)index);
-}
-
-/* The scale of a group's columns times their sum. */
-FORCE_INLINE __m256 input_weighted(const struct inputs *in, bool narrow, int row, uint32_t group)
-{
-	if (!narrow)
-		return input_float(in, in->weighted, row, group);
-	return _mm256_mul_ps(input_float(in, in->scales, row, group / 2),
-			     _mm256_cvtepi32_ps(input_int(in, in->narrow, row, group)));
-}
-
 /* ---- the step ---- */
 
-/* Group `group` of a row, counted from the row's beginning, joins the sum. */
-FORCE_INLINE __m256 step_signed(uint32_t type, __m256i products, __m256 scale, __m256 min,
-				const struct inputs *in, int row, uint32_t group, __m256 sum)
+/* What a group of a row's columns brings to its step. */
+struct group_inputs {
+	__m256 scale, weighted; /* the latter for formats with minima */
+	__m256i excess;         /* of products whose weights are 2^shift too large */
+};
+
+FORCE_INLINE __m256 repeat_float(const uint8_t *bytes)
+{
+	return _mm256_broadcast_ss((const float *)(const void *)bytes);
+}
+
+/* Group `group` of the row that begins at `row`, counted from there. */
+FORCE_INLINE struct group_inputs group_inputs(uint32_t type, const struct inputs *in,
+					      const uint8_t *row, uint32_t group)
 {
 	const bool narrow = group_width(type) == 16;
-	const uint32_t block = narrow ? group / 2 : group;
-	const __m256 factor = _mm256_mul_ps(scale, input_float(in, in->scales, row, block));
+	const size_t block = 4 * (size_t)(narrow ? group / 2 : group), own = 4 * (size_t)group;
+	struct group_inputs at = { .scale = repeat_float(row + in->scales + block) };
+	if (has_minima(type) && narrow)
+		at.weighted = _mm256_mul_ps(at.scale,
+					    _mm256_cvtepi32_ps(repeat_32(row + in->narrow + own)));
+	else if (has_minima(type))
+		at.weighted = repeat_float(row + in->weighted + own);
+	if (weight_shift(type))
+		at.excess =
+			_mm256_slli_epi32(repeat_32(row + (narrow ? in->narrow : in->sums) + own),
+					  weight_shift(type));
+	return at;
+}
+
+/* A group joins the sum; its weights are signed. */
+FORCE_INLINE __m256 step_signed(uint32_t type, __m256i products, __m256 scale, __m256 min,
+				const struct group_inputs *at, __m256 sum)
+{
+	const __m256 factor = _mm256_mul_ps(scale, at->scale);
 	sum = _mm256_fmadd_ps(factor, _mm256_cvtepi32_ps(products), sum);
-	if (has_minima(type))
-		sum = _mm256_fnmadd_ps(min, input_weighted(in, narrow, row, group), sum);
-	return sum;
+	return has_minima(type) ? _mm256_fnmadd_ps(min, at->weighted, sum) : sum;
 }
 
 /* The same, with products of unsigned weights. */
 FORCE_INLINE __m256 step(uint32_t type, __m256i products, __m256 scale, __m256 min,
-			 const struct inputs *in, int row, uint32_t group, __m256 sum)
+			 const struct group_inputs *at, __m256 sum)
 {
-	if (weight_shift(type)) {
-		const size_t sums = group_width(type) == 16 ? in->narrow : in->sums;
-		const __m256i plain = input_int(in, sums, row, group);
-		products = _mm256_sub_epi32(products, _mm256_slli_epi32(plain, weight_shift(type)));
-	}
-	return step_signed(type, products, scale, min, in, row, group, sum);
+	if (weight_shift(type))
+		products = _mm256_sub_epi32(products, at->excess);
+	return step_signed(type, products, scale, min, at, sum);
 }
 
 #endif
