@@ -165,7 +165,8 @@ static void plan_now(struct deployment *deployment)
 	}
 	wants_drop(&deployment->wants, &model); /* it goes to the end of the queue, if it fails */
 	if (make_plan(deployment, &model, &why) != 0) {
-		log_warn("deployment", "no plan reason=\"%s\"", why.text);
+		if (trouble_is_news(&deployment->trouble, &model, &why))
+			log_warn("deployment", "no plan reason=\"%s\"", why.text);
 		/* without the device that was short of room there is none: its own reason says more
 		 */
 		if (deployment->trouble.n_spared > 0 && deployment->trouble.why.code != FAIL_NONE)

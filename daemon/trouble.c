@@ -2,6 +2,8 @@
 
 #include "proto/deadlines.h"
 
+#include <string.h>
+
 #define PATIENCE_MS (10 * REPLAN_PAUSE_MS) /* without any plan: the home may still come together   \
 					    */
 
@@ -12,6 +14,13 @@ bool trouble_is_mendable(enum fail_code code)
 		[FAIL_MEMORY] = true, [FAIL_SPACE] = true,
 	};
 	return (unsigned)code < FAIL_CODES && mendable[code];
+}
+
+bool trouble_is_news(const struct trouble *trouble, const struct model_id *model,
+		     const struct fail *why)
+{
+	return trouble->why.code == FAIL_NONE || !model_id_equal(&trouble->model, model) ||
+	       strcmp(trouble->why.text, why->text) != 0;
 }
 
 void trouble_set(struct trouble *trouble, const struct model_id *model, const struct fail *why,

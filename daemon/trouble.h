@@ -33,6 +33,10 @@ struct trouble {
 /* True when a plan made anew, perhaps without the device that failed, may do better. */
 bool trouble_is_mendable(enum fail_code code);
 
+/* True when this was not the reason before: what is tried again four times a second is logged once. */
+bool trouble_is_news(const struct trouble *trouble, const struct model_id *model,
+		     const struct fail *why);
+
 /* No plan can be made for `model`, or nothing is known yet of how it will go. */
 void trouble_set(struct trouble *trouble, const struct model_id *model, const struct fail *why,
 		 int64_t now_ms);

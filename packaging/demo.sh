@@ -94,7 +94,7 @@ own_home() {
 choose_limits() {
 	if [ -n "${LIMITS:-}" ]; then
 		limits=$LIMITS
-	elif [ "$model" = "$here/$MODEL_FILE" ]; then
+	elif [ "$model" -ef "$here/$MODEL_FILE" ]; then
 		limits="260 78 78"
 	else
 		share=$(($(stat -Lc %s "$model") / 1048576 * 45 / 100 + 48))

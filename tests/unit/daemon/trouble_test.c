@@ -82,6 +82,21 @@ static void who_is_short_of_room_is_spared(void **state)
 	assert_int_equal(trouble.n_spared, PLAN_DEVICES_MAX);
 }
 
+static void a_reason_is_news_once(void **state)
+{
+	struct trouble trouble = { 0 };
+	const struct fail why = failure(FAIL_MEMORY);
+	struct fail changed = why;
+	assert_true(trouble_is_news(&trouble, &model, &why));
+	trouble_set(&trouble, &model, &why, 100);
+	assert_false(trouble_is_news(&trouble, &model, &why));
+	assert_true(trouble_is_news(&trouble, &other, &why));
+	fail_set(&changed, FAIL_MEMORY, "less is missing now");
+	assert_true(trouble_is_news(&trouble, &model, &changed));
+	trouble_forget(&trouble);
+	assert_true(trouble_is_news(&trouble, &model, &why));
+}
+
 static void every_code_is_judged(void **state)
 {
 	for (int code = 0; code < FAIL_CODES; code++)
@@ -98,6 +113,7 @@ int main(void)
 		cmocka_unit_test(a_lost_device_is_planned_around),
 		cmocka_unit_test(without_a_plan_there_is_patience),
 		cmocka_unit_test(who_is_short_of_room_is_spared),
+		cmocka_unit_test(a_reason_is_news_once),
 		cmocka_unit_test(every_code_is_judged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
