@@ -24,15 +24,7 @@ static bool read_profile(struct profile *profile, const struct peers *peers,
 	       device_id_equal(&profile->device, id);
 }
 
-static const char *rests_on_battery(const struct profile *profile)
-{
-	return profile->power == POWER_BATTERY && !profile->battery_use_allowed
-		       ? "it runs on battery (primad --battery yes allows it there)"
-		       : NULL;
-}
-
-static const char *barred(const struct peers *peers, const struct member *member,
-			  const struct profile *profile)
+static const char *barred(const struct peers *peers, const struct member *member)
 {
 	const enum liveness liveness =
 		membership_liveness(peers_membership(peers), &member->keys.id);
@@ -40,7 +32,7 @@ static const char *barred(const struct peers *peers, const struct member *member
 		return "it does not answer at the moment";
 	if (member->role == ROLE_CLIENT)
 		return "it only asks (role client)";
-	return rests_on_battery(profile);
+	return NULL;
 }
 
 uint32_t candidates_gather(struct candidates *candidates, const struct home *home,
@@ -52,17 +44,14 @@ uint32_t candidates_gather(struct candidates *candidates, const struct home *hom
 		const struct member *member = roster_at(home->roster, i);
 		if (device_id_equal(&member->keys.id, home_self(home))) {
 			if (own)
-				out[n++] = (struct plan_candidate){
-					.profile = own,
-					.barred = home_is_alone(home) ? NULL : rests_on_battery(own)
-				};
+				out[n++] = (struct plan_candidate){ .profile = own };
 			continue;
 		}
 		struct profile *profile = &candidates->profiles[n];
 		if (!read_profile(profile, peers, &member->keys.id))
 			continue; /* nothing is known of it yet */
 		out[n++] = (struct plan_candidate){ .profile = profile,
-						    .barred = barred(peers, member, profile) };
+						    .barred = barred(peers, member) };
 	}
 	return n;
 }

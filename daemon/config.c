@@ -268,7 +268,7 @@ static const struct row rows[] = {
 	  set_peers, 0 },
 	{ "mdns", "yes|no", "find devices by mDNS (default: yes)", set_yes_no, FIELD(mdns) },
 	{ "battery", "yes|no",
-	  "compute for the home also while on battery (default: no; alone it always computes)",
+	  "compute also while on battery (default: no, only where no plan can do without it)",
 	  set_yes_no, FIELD(battery) },
 	{ "memory", "SIZE",
 	  "most memory for weights, KV cache, buffers and queues (default: " MACHINE_BUDGET_RULE

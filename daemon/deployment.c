@@ -293,7 +293,7 @@ void deployment_members(struct deployment *deployment)
 	const uint32_t n = deployment_gather(deployment, candidates);
 	follow_seat(deployment,
 		    seat_members(&deployment->election, deployment->config.home->roster,
-				 candidates, n, gone, &n_gone));
+				 *deployment->config.power, candidates, n, gone, &n_gone));
 	for (uint32_t i = 0; i < n_gone; i++)
 		deployment_liveness(deployment, &gone[i], LIVENESS_LEFT);
 }

@@ -57,6 +57,7 @@ struct deployment_config {
 	struct peers *peers;
 	struct ring *ring;
 	struct backend *backend;
+	const enum power_source *power; /* borrowed: of this device, at any time */
 	uint32_t context_positions;
 	enum kv_type kv_type; /* of plans made here, where the model's heads fit it */
 };

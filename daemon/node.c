@@ -459,6 +459,7 @@ static int create_deployment(struct node *node, struct fail *fail)
 		.peers = node->peers,
 		.ring = node->ring,
 		.backend = node->backend,
+		.power = &node->machine.power,
 		.context_positions = node->config.context,
 		.kv_type = kv_type,
 	};

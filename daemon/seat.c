@@ -8,16 +8,16 @@ bool seat_tick(struct election *election)
 	return election_step(election, &event, clock_ms());
 }
 
-static bool on_mains(const struct plan_candidate *candidates, uint32_t n,
-		     const struct device_id *id)
+static enum power_source power_of(const struct plan_candidate *candidates, uint32_t n,
+				  const struct device_id *id)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (device_id_equal(&candidates[i].profile->device, id))
-			return candidates[i].profile->power != POWER_BATTERY;
-	return true;
+			return candidates[i].profile->power;
+	return POWER_UNKNOWN;
 }
 
-bool seat_members(struct election *election, const struct roster *roster,
+bool seat_members(struct election *election, const struct roster *roster, enum power_source own,
 		  const struct plan_candidate *candidates, uint32_t n_candidates,
 		  struct device_id *gone, uint32_t *n_gone)
 {
@@ -25,12 +25,14 @@ bool seat_members(struct election *election, const struct roster *roster,
 	*n_gone = 0;
 	for (uint32_t i = 0; i < roster_count(roster); i++) {
 		const struct member *member = roster_at(roster, i);
+		const bool self = device_id_equal(&member->keys.id, &election->self);
 		const struct election_event event = {
 			.kind = ELECTION_MEMBER,
 			.device = member->keys.id,
 			.traits = { .role = member->role,
-				    .mains = on_mains(candidates, n_candidates,
-						      &member->keys.id) },
+				    .power = self ? own
+						  : power_of(candidates, n_candidates,
+							     &member->keys.id) },
 		};
 		changed |= election_step(election, &event, clock_ms());
 	}

@@ -16,17 +16,36 @@ static const struct profile_backend *cpu_backend(const struct profile *profile)
 	return NULL;
 }
 
-const char *cost_unusable(const struct plan_candidate *candidate, bool alone)
+#define RESTS "it runs on battery, and the others can do without it"
+
+const char *cost_unusable(const struct plan_candidate *candidate)
 {
-	const struct profile *profile = candidate->profile;
-	const struct profile_backend *backend = cpu_backend(profile);
+	const struct profile_backend *backend = cpu_backend(candidate->profile);
 	if (candidate->barred)
 		return candidate->barred;
 	if (!backend || profile_rate(backend, 0, 1) <= 0)
 		return "its speed has not been measured yet";
-	if (profile->power == POWER_BATTERY && !profile->battery_use_allowed && !alone)
-		return "it runs on battery, and its owner has not allowed that";
 	return NULL;
+}
+
+bool cost_rests(const struct plan_candidate *candidate)
+{
+	return candidate->profile->power == POWER_BATTERY &&
+	       !candidate->profile->battery_use_allowed;
+}
+
+bool cost_wake(struct cost *cost)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < cost->n_devices; i++) {
+		struct cost_device *device = &cost->devices[i];
+		if (!device->resting)
+			continue;
+		device->resting = false;
+		device->unusable = NULL;
+		any = true;
+	}
+	return any;
 }
 
 static double unit_s(const struct profile_backend *backend, const struct unit_facts *unit,
@@ -146,12 +165,12 @@ static void cost_one_device(struct cost *cost, uint32_t device)
 	}
 }
 
-static uint32_t count_willing(const struct plan_candidate *candidates, uint32_t n_candidates)
+/* After its costs are known, so that it can be woken. */
+static void let_rest(struct cost_device *device, const struct plan_candidate *candidate)
 {
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < n_candidates; i++)
-		n += !candidates[i].barred;
-	return n;
+	device->resting = !device->unusable && cost_rests(candidate);
+	if (device->resting)
+		device->unusable = RESTS;
 }
 
 int cost_init(struct cost *cost, const struct plan_candidate *candidates, uint32_t n_candidates,
@@ -180,16 +199,16 @@ int cost_init(struct cost *cost, const struct plan_candidate *candidates, uint32
 		cost_finish(cost);
 		return fail_set(fail, FAIL_MEMORY, "not enough memory to plan");
 	}
-	const bool alone = count_willing(candidates, n_candidates) == 1;
 	for (uint32_t i = 0; i < n_candidates; i++) {
 		struct cost_device *device = &cost->devices[i];
 		device->profile = candidates[i].profile;
 		device->backend = cpu_backend(candidates[i].profile);
-		device->unusable = cost_unusable(&candidates[i], alone);
+		device->unusable = cost_unusable(&candidates[i]);
 		for (uint32_t j = 0; j < n_candidates; j++)
 			cost->links[i][j] = link_between(candidates[i].profile,
 							 candidates[j].profile);
 		cost_one_device(cost, i);
+		let_rest(device, &candidates[i]);
 	}
 	return 0;
 }

@@ -27,6 +27,8 @@
  * the time: token = max(token, max U / disk rate), and a prompt reads the streamed bytes once:
  * first token likewise, turn = max(turn, T max U / disk rate).
  *
+ * Devices that rest on battery (cost_rests) are taken only where no plan can do without them.
+ *
  * A device computes with one backend, its first one of kind CPU: this version's engine has no
  * other. A link that nobody has measured is taken for a poor one. */
 #ifndef PLANNER_COST_H
@@ -48,6 +50,7 @@ struct cost_device {
 	const struct profile *profile;
 	const struct profile_backend *backend;
 	const char *unusable; /* NULL, or why it may not compute */
+	bool resting;         /* unusable for its battery alone: cost_wake */
 	uint64_t room_bytes;  /* for weights and KV, metadata already taken off */
 	double disk_bytes_per_s;
 	double output_s; /* one row */
@@ -79,8 +82,12 @@ int cost_init(struct cost *cost, const struct plan_candidate *candidates, uint32
 	      struct fail *fail);
 void cost_finish(struct cost *cost);
 
-/* NULL, or why a device may not compute. `alone`: no other device may. */
-const char *cost_unusable(const struct plan_candidate *candidate, bool alone);
+/* NULL, or why a device can compute in no plan. */
+const char *cost_unusable(const struct plan_candidate *candidate);
+/* Whether a device runs on battery without its owner's leave to: it rests where others suffice. */
+bool cost_rests(const struct plan_candidate *candidate);
+/* Makes resting devices usable; gives whether there were any. */
+bool cost_wake(struct cost *cost);
 
 double cost_token_s(const struct cost *cost, uint32_t device, uint32_t layer);
 double cost_chunk_s(const struct cost *cost, uint32_t chunk, uint32_t device, uint32_t layer);

@@ -73,13 +73,18 @@ static int standing(enum device_role role)
 	return role == ROLE_ADMIN ? 0 : role == ROLE_WORKER ? 1 : 2;
 }
 
+static int reliance(enum power_source power)
+{
+	return power == POWER_MAINS ? 0 : power == POWER_BATTERY ? 2 : 1;
+}
+
 int election_rank(const struct device_id *a, const struct election_traits *a_traits,
 		  const struct device_id *b, const struct election_traits *b_traits)
 {
 	if (standing(a_traits->role) != standing(b_traits->role))
 		return standing(a_traits->role) - standing(b_traits->role);
-	if (a_traits->mains != b_traits->mains)
-		return a_traits->mains ? -1 : 1;
+	if (reliance(a_traits->power) != reliance(b_traits->power))
+		return reliance(a_traits->power) - reliance(b_traits->power);
 	if (a_traits->wired != b_traits->wired)
 		return a_traits->wired ? -1 : 1;
 	return device_id_compare(a, b);

@@ -2,7 +2,8 @@
  *
  * The planner is the highest-ranked live member, and it is sticky: who plans goes on planning while
  * it is alive, also when a higher-ranked device appears. Rank: admins before workers, mains before
- * battery, wired before wireless, then the lowest id. Clients never plan.
+ * what is not known (yet) before battery, wired before wireless, then the lowest id. Clients never
+ * plan; a battery bars nobody.
  *
  * Every member states whom it takes for the planner (FACT_PLANNER in gossip; all zero: nobody).
  * Who states itself claims the place. Rules, in this order:
@@ -20,6 +21,7 @@
 #include "proto/id.h"
 #include "proto/messages.h"
 #include "proto/plan.h"
+#include "proto/profile.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,7 +31,7 @@
 /* What ranks a device. */
 struct election_traits {
 	enum device_role role;
-	bool mains;
+	enum power_source power;
 	bool wired;
 };
 

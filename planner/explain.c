@@ -179,6 +179,15 @@ static void reason_of_holder(const struct telling *telling, uint32_t device, cha
 		say(text, size, "It takes what the faster devices do not hold.");
 }
 
+/* What follows the reason of a device that would rather rest. */
+static const char *on_battery(const struct telling *telling, uint32_t device)
+{
+	if (!cost_rests(candidate_of(telling, device)))
+		return "";
+	return telling->plan->pinned ? " It runs on battery."
+				     : " It runs on battery, but without it there is no plan.";
+}
+
 static void tell_holder(const struct telling *telling, uint32_t device, char *text, size_t size)
 {
 	char layers[80], busy[16], reason[120];
@@ -186,22 +195,27 @@ static void tell_holder(const struct telling *telling, uint32_t device, char *te
 	layers_text(telling->plan, device, layers, sizeof(layers));
 	reason_of_holder(telling, device, reason, sizeof(reason));
 	time_text(telling->forecast->busy_s[device], busy);
+	const char *battery = on_battery(telling, device);
 	if (device == telling->plan->head)
-		say(text, size, "Head (embedding, output) with %s %s, %s a token. %s",
-		    one ? "layer" : "layers", layers, busy, reason);
+		say(text, size, "Head (embedding, output) with %s %s, %s a token. %s%s",
+		    one ? "layer" : "layers", layers, busy, reason, battery);
 	else
-		say(text, size, "%s %s, %s a token. %s", one ? "Layer" : "Layers", layers, busy,
-		    reason);
+		say(text, size, "%s %s, %s a token. %s%s", one ? "Layer" : "Layers", layers, busy,
+		    reason, battery);
 }
 
 static void tell_left_out(const struct telling *telling, uint32_t device, char *text, size_t size)
 {
 	const struct plan_candidate *candidate = candidate_of(telling, device);
-	const char *unusable = cost_unusable(candidate, false);
+	const char *unusable = cost_unusable(candidate);
 	const uint64_t budget = telling->forecast->budget_bytes[device];
 	char room[16], need[16];
 	if (unusable)
 		say(text, size, "Left out: %s.", unusable);
+	else if (cost_rests(candidate))
+		say(text, size,
+		    "Left out: it runs on battery, and the others can do without it (primad "
+		    "--battery yes there lets it take part always).");
 	else if (candidate->profile->numerics != telling->plan->numerics)
 		say(text, size,
 		    "Left out: it computes with version %u of the arithmetic, the head with %u; the "

@@ -214,6 +214,7 @@ int plan_forecast(struct plan_forecast *forecast, const struct plan *plan,
 		rc = cost_init(&cost, candidates, n_candidates, facts, &as_planned, fail);
 	if (rc < 0)
 		return rc;
+	cost_wake(&cost); /* the plan was made: if it needs them, it may use them */
 	struct walk walk = { .plan = plan, .cost = &cost, .forecast = forecast };
 	rc = find_candidates(&walk, candidates, n_candidates, fail);
 	if (rc == 0)

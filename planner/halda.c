@@ -7,7 +7,7 @@
  * and the turn (cost.h) is shortest. A device may get nothing: that is device selection. All devices
  * with work, and the head, have one numerics version. Without streaming k is 1, unless it is pinned:
  * more rounds hold the same bytes and only add hops. Devices that run on battery without their
- * owner's leave take no part, except in a home of one.
+ * owner's leave take part only where there is no plan without them.
  *
  * Why the answer is exact. For a given head, k, chunk and caps on the two maxima of the turn, the
  * turn is a sum over devices and hops, so a programme over (devices used, last device, slots placed)
@@ -188,6 +188,14 @@ static int make_pinned(struct plan *plan, const struct plan_candidate *candidate
 
 /* ---- free or partly pinned ---- */
 
+static bool somebody_rests(const struct cost *cost)
+{
+	for (uint32_t i = 0; i < cost->n_devices; i++)
+		if (cost->devices[i].resting)
+			return true;
+	return false;
+}
+
 static int make_best(struct plan *plan, const struct plan_candidate *candidates, struct cost *cost,
 		     struct fail *fail)
 {
@@ -199,11 +207,19 @@ static int make_best(struct plan *plan, const struct plan_candidate *candidates,
 	if (rc < 0)
 		return rc;
 	if (!result.found)
-		return shortage_tell(cost, &wish, fail);
+		return somebody_rests(cost) ? -FAIL_MEMORY : shortage_tell(cost, &wish, fail);
 	begin_plan(plan, cost);
 	take_result(plan, &result, cost);
 	count_layers(plan);
 	return finish_plan(plan, candidates, cost, fail);
+}
+
+static int make(struct plan *plan, const struct plan_candidate *candidates, struct cost *cost,
+		struct fail *fail)
+{
+	return cost->options->pin.layers == PIN_LAYERS_FREE
+		       ? make_best(plan, candidates, cost, fail)
+		       : make_pinned(plan, candidates, cost, fail);
 }
 
 int plan_make(struct plan *plan, const struct plan_candidate *candidates, uint32_t n_candidates,
@@ -216,8 +232,9 @@ int plan_make(struct plan *plan, const struct plan_candidate *candidates, uint32
 	int rc = cost_init(&cost, candidates, n_candidates, facts, options, fail);
 	if (rc < 0)
 		return rc;
-	rc = options->pin.layers == PIN_LAYERS_FREE ? make_best(plan, candidates, &cost, fail)
-						    : make_pinned(plan, candidates, &cost, fail);
+	rc = make(plan, candidates, &cost, fail);
+	if (rc < 0 && cost_wake(&cost))
+		rc = make(plan, candidates, &cost, fail);
 	cost_finish(&cost);
 	return rc;
 }

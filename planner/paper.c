@@ -398,6 +398,8 @@ int plan_make_paper(struct plan *plan, const struct plan_candidate *candidates,
 	if (rc < 0)
 		return rc;
 	rc = make_paper(plan, candidates, &cost, fail);
+	if (rc < 0 && cost_wake(&cost))
+		rc = make_paper(plan, candidates, &cost, fail);
 	cost_finish(&cost);
 	return rc;
 }

@@ -102,7 +102,7 @@ def supply(tmp_path):
 
 
 @pytest.mark.skipif(not os.path.isdir("/sys/class/power_supply"), reason="no such folder here")
-def test_a_device_on_battery_neither_plans_nor_computes(make_home, supply, model):
+def test_a_device_on_battery_rests_where_others_suffice(make_home, supply, model):
     desk, laptop = hosts = list(make_home("desk", "laptop"))
 
     def start():
@@ -132,13 +132,30 @@ def test_a_device_on_battery_neither_plans_nor_computes(make_home, supply, model
     upload(laptop, model)
     assert complete(laptop)["usage"]["completion_tokens"] == 8
     assert holders(desk) == {"desk"}
-    status, answer = ask(desk, "POST", "/plan", {"model": "tiny",
-                                                 "pin": {"layers": {"laptop": 4}, "head": "laptop"}})
-    assert status != 200 and "battery" in json.dumps(answer), answer
+    resting = "the others can do without it"
+    told = json.dumps(good(desk, "POST", "/plan", {"model": "tiny"}))
+    assert resting in told, told
+    # who asks for it by name gets it
+    told = json.dumps(good(desk, "POST", "/plan", {
+        "model": "tiny", "pin": {"layers": {"laptop": 4}, "head": "laptop"}}))
+    assert "It runs on battery." in told, told
     supply(laptop, online=True)  # the files change where they are
-    wait_for(lambda: ask(desk, "POST", "/plan", {
-        "model": "tiny", "pin": {"layers": {"laptop": 4}, "head": "laptop"}})[0] == 200, 60,
-        "the laptop may be used on mains")
+    wait_for(lambda: resting not in json.dumps(good(desk, "POST", "/plan", {"model": "tiny"})), 60,
+             "the laptop is asked like any other on mains")
+
+
+@pytest.mark.skipif(not os.path.isdir("/sys/class/power_supply"), reason="no such folder here")
+def test_a_home_on_battery_answers(make_home, supply, model):
+    hosts = list(make_home("phone", "tablet"))
+    for host in hosts:
+        supply(host, online=False)
+        host.start("--context", "512", "--threads", "1")
+    join(*hosts)
+    together(hosts)
+    upload(hosts[0], model)
+    assert complete(hosts[1])["usage"]["completion_tokens"] == 8
+    devices = good(hosts[0], "GET", "/status")["devices"]
+    assert [device["profile"]["power"] for device in devices] == ["battery"] * 2, devices
 
 
 # ---- addresses ----

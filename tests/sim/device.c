@@ -42,6 +42,7 @@ static void end_process(struct device *device)
 		parcel_finish(&device->waiting[i].parcel);
 	device->n_waiting = 0;
 	memset(device->connections, 0, sizeof(device->connections));
+	device->heard = 0;
 }
 
 void device_destroy(struct device *device)

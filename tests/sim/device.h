@@ -31,6 +31,7 @@ struct device {
 	struct election election;
 	struct commit *commit;
 	uint64_t connections[SIM_DEVICES_MAX]; /* 0: none */
+	uint32_t heard; /* bits: whose profile it knows */
 	/* the planner's part */
 	int64_t plan_at_ms; /* INT64_MAX: nothing is to be planned */
 	bool broken;        /* the newest plan known cannot go on */

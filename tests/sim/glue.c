@@ -427,18 +427,48 @@ void glue_commit(struct device *device, const struct commit_event *event)
 
 /* ---- the roster ---- */
 
-static void tell_machines(struct device *device, const struct member *member)
+#define POWER_MS 60000 /* so long a device stays on mains or battery */
+
+/* In one home of eight nobody has mains. */
+static enum power_source power_of(const struct world *world, uint32_t index)
 {
-	const int index = index_of(device, &member->keys.id);
-	const struct membership_event joined = { .kind = MEMBERSHIP_JOINED,
-						 .peer = member->keys.id };
-	const struct election_event known = {
+	const uint64_t period = (uint64_t)world->now_ms / POWER_MS;
+	return world->seed % 8 == 0 || (index + period) % 3 == 0 ? POWER_BATTERY : POWER_MAINS;
+}
+
+/* A device knows its own power, and that of others from their profiles, which come with pings here. */
+static void tell_traits(struct device *device, const struct member *member)
+{
+	const uint32_t index = (uint32_t)index_of(device, &member->keys.id);
+	const bool known = index == device->index || (device->heard >> index & 1);
+	const struct election_event event = {
 		.kind = ELECTION_MEMBER,
 		.device = member->keys.id,
-		.traits = { .role = member->role, .mains = index % 3 != 0, .wired = index % 2 == 0 },
+		.traits = { .role = member->role,
+			    .power = known ? power_of(device->world, index) : POWER_UNKNOWN,
+			    .wired = index % 2 == 0 },
 	};
+	glue_election(device, &event);
+}
+
+static void hear_profile(struct device *device, uint32_t from)
+{
+	const uint32_t changed[] = { device->index, from };
+	device->heard |= 1u << from;
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct device *at = device->world->devices[changed[i]];
+		const struct member *member = roster_find(device->roster, device_id_of(at));
+		if (member)
+			tell_traits(device, member);
+	}
+}
+
+static void tell_machines(struct device *device, const struct member *member)
+{
+	const struct membership_event joined = { .kind = MEMBERSHIP_JOINED,
+						 .peer = member->keys.id };
 	glue_membership(device, &joined);
-	glue_election(device, &known);
+	tell_traits(device, member);
 }
 
 static void expel(struct device *device, const struct device_id *id)
@@ -514,6 +544,7 @@ static void take_ping(struct device *device, uint32_t from, const struct parcel 
 	};
 	struct parcel pong = { .kind = PARCEL_PONG, .seq = parcel->seq };
 	glue_membership(device, &event);
+	hear_profile(device, from);
 	if (parcel->kind == PARCEL_PING) {
 		fill_news(device, &pong);
 		send_parcel(device, from, &pong);

@@ -94,18 +94,25 @@ MUTANTS = [
     ("clients plan", ELECTION,
      "	return member->liveness == ELECTION_IS_ALIVE && member->traits.role != ROLE_CLIENT;",
      "	return member->liveness == ELECTION_IS_ALIVE;"),
+    ("a battery bars from planning", ELECTION,
+     "	return member->liveness == ELECTION_IS_ALIVE && member->traits.role != ROLE_CLIENT;",
+     "	return member->liveness == ELECTION_IS_ALIVE && member->traits.role != ROLE_CLIENT &&\n"
+     "	       member->traits.power != POWER_BATTERY;"),
 ]
 
 
 def build(root, folder, changed, name):
     """Compiles primasim with `changed` (a mapping path -> text) in place of the tree's files."""
     commands = json.loads((folder / "compile_commands.json").read_text())
-    wanted = [c for c in commands if c["file"].startswith("../tests/sim/") or
-              c["file"] in (f"../{COMMIT}", f"../{ELECTION}")]
+    for command in commands:
+        path = (folder / command["file"]).resolve()
+        command["source"] = str(path.relative_to(root)) if path.is_relative_to(root) else ""
+    wanted = [c for c in commands if c["source"].startswith("tests/sim/") or
+              c["source"] in (COMMIT, ELECTION)]
     objects = []
     for number, command in enumerate(wanted):
         args = shlex.split(command["command"])
-        source = command["file"].removeprefix("../")
+        source = command["source"]
         if source in changed:
             path = name.parent / f"mutant_{pathlib.Path(source).name}"
             path.write_text(changed[source])

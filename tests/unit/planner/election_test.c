@@ -33,10 +33,11 @@ static bool state(struct seat *seat, uint8_t device, uint8_t planner)
 	return election_step(&seat->election, &event, seat->now_ms);
 }
 
-static void member(struct seat *seat, uint8_t device, enum device_role role, bool mains, bool wired)
+static void member(struct seat *seat, uint8_t device, enum device_role role,
+		   enum power_source power, bool wired)
 {
 	const struct election_event event = { .kind = ELECTION_MEMBER, .device = id_of(device),
-					      .traits = { role, mains, wired } };
+					      .traits = { role, power, wired } };
 	election_step(&seat->election, &event, seat->now_ms);
 }
 
@@ -58,7 +59,7 @@ static void begin(struct seat *seat, uint8_t self, uint8_t n)
 	seat->now_ms = 1000;
 	election_init(&seat->election, &id, seat->now_ms);
 	for (uint8_t i = 1; i <= n; i++)
-		member(seat, i, ROLE_ADMIN, true, true);
+		member(seat, i, ROLE_ADMIN, POWER_MAINS, true);
 	for (uint8_t i = 1; i <= n; i++)
 		step(seat, ELECTION_ALIVE, i);
 }
@@ -67,7 +68,7 @@ static void alone_it_plans_at_once(void **unused)
 {
 	struct seat seat;
 	begin(&seat, 1, 0);
-	member(&seat, 1, ROLE_ADMIN, false, false);
+	member(&seat, 1, ROLE_ADMIN, POWER_BATTERY, false);
 	assert_int_equal(planner(&seat), 0); /* more members may be told */
 	assert_true(election_deadline_ms(&seat.election) <= seat.now_ms);
 	assert_true(pass(&seat, 0));
@@ -95,32 +96,64 @@ static void a_newcomer_listens_first(void **unused)
 
 static void rank(void **unused)
 {
-	const struct election_traits admin = { ROLE_ADMIN, true, true };
-	const struct election_traits worker = { ROLE_WORKER, true, true };
-	const struct election_traits client = { ROLE_CLIENT, true, true };
-	const struct election_traits battery = { ROLE_ADMIN, false, true };
-	const struct election_traits wireless = { ROLE_ADMIN, true, false };
+	const struct election_traits admin = { ROLE_ADMIN, POWER_MAINS, true };
+	const struct election_traits worker = { ROLE_WORKER, POWER_MAINS, true };
+	const struct election_traits client = { ROLE_CLIENT, POWER_MAINS, true };
+	const struct election_traits battery = { ROLE_ADMIN, POWER_BATTERY, true };
+	const struct election_traits unknown = { ROLE_ADMIN, POWER_UNKNOWN, true };
+	const struct election_traits wireless = { ROLE_ADMIN, POWER_MAINS, false };
 	const struct device_id one = id_of(1), two = id_of(2);
 	assert_true(election_rank(&two, &admin, &one, &worker) < 0);
 	assert_true(election_rank(&two, &worker, &one, &client) < 0);
 	assert_true(election_rank(&two, &wireless, &one, &battery) < 0);
 	assert_true(election_rank(&two, &admin, &one, &wireless) < 0);
+	assert_true(election_rank(&two, &wireless, &one, &unknown) < 0);
+	assert_true(election_rank(&two, &unknown, &one, &battery) < 0);
 	assert_true(election_rank(&one, &admin, &two, &admin) < 0);
 	assert_int_equal(election_rank(&one, &admin, &one, &admin), 0);
+}
+
+/* Each knows its own power from the start and that of the other not yet: they agree all the same. */
+static void two_that_have_not_told_agree(void **unused)
+{
+	static const enum power_source own[] = { POWER_BATTERY, POWER_MAINS };
+	for (uint8_t self = 1; self <= 2; self++) {
+		struct seat seat;
+		begin(&seat, self, 2);
+		member(&seat, self, ROLE_ADMIN, own[self - 1], true);
+		member(&seat, 3 - self, ROLE_ADMIN, POWER_UNKNOWN, true);
+		pass(&seat, PLANNER_TAKEOVER_MS);
+		assert_int_equal(planner(&seat), 2);
+	}
+}
+
+static void a_home_on_battery_has_a_planner(void **unused)
+{
+	struct seat seat;
+	begin(&seat, 2, 3);
+	for (uint8_t i = 1; i <= 3; i++)
+		member(&seat, i, ROLE_ADMIN, POWER_BATTERY, true);
+	pass(&seat, PLANNER_TAKEOVER_MS);
+	assert_int_equal(planner(&seat), 1);
+	member(&seat, 3, ROLE_ADMIN, POWER_MAINS, true); /* plugged in: no reason to move */
+	pass(&seat, PLANNER_TAKEOVER_MS / 2);
+	assert_int_equal(planner(&seat), 1);
+	step(&seat, ELECTION_LOST, 1);
+	assert_int_equal(planner(&seat), 3);
 }
 
 static void clients_never_plan(void **unused)
 {
 	struct seat seat;
 	begin(&seat, 1, 0);
-	member(&seat, 1, ROLE_CLIENT, true, true);
-	member(&seat, 2, ROLE_CLIENT, true, true);
+	member(&seat, 1, ROLE_CLIENT, POWER_MAINS, true);
+	member(&seat, 2, ROLE_CLIENT, POWER_MAINS, true);
 	step(&seat, ELECTION_ALIVE, 2);
 	pass(&seat, PLANNER_TAKEOVER_MS);
 	assert_int_equal(planner(&seat), 0);
 	state(&seat, 2, 2);
 	assert_int_equal(planner(&seat), 0);
-	member(&seat, 3, ROLE_WORKER, false, false);
+	member(&seat, 3, ROLE_WORKER, POWER_BATTERY, false);
 	assert_true(step(&seat, ELECTION_ALIVE, 3));
 	assert_int_equal(planner(&seat), 3);
 }
@@ -238,6 +271,8 @@ int main(void)
 		cmocka_unit_test(alone_it_plans_at_once),
 		cmocka_unit_test(a_newcomer_listens_first),
 		cmocka_unit_test(rank),
+		cmocka_unit_test(two_that_have_not_told_agree),
+		cmocka_unit_test(a_home_on_battery_has_a_planner),
 		cmocka_unit_test(clients_never_plan),
 		cmocka_unit_test(it_is_sticky),
 		cmocka_unit_test(of_two_planners_one_gives_way),

@@ -512,7 +512,7 @@ static void leaves_out_with_a_reason(void **state)
 	home.profiles[0].power = POWER_BATTERY;
 	make(&home, &plan, &fail);
 	assert_int_equal(plan.devices[1].n_layers, 10);
-	assert_non_null(strstr(plan.devices[0].sentence, "battery"));
+	assert_non_null(strstr(plan.devices[0].sentence, "the others can do without it"));
 	home.profiles[0].battery_use_allowed = true;
 	make(&home, &plan, &fail);
 	assert_int_equal(plan.devices[0].n_layers, 10);
@@ -523,7 +523,7 @@ static void leaves_out_with_a_reason(void **state)
 	assert_non_null(strstr(plan.devices[0].sentence, "not been measured"));
 }
 
-static void a_home_of_one_may_use_its_battery(void **state)
+static void rests_on_battery_only_where_others_suffice(void **state)
 {
 	static struct test_home home;
 	static struct plan plan;
@@ -533,6 +533,35 @@ static void a_home_of_one_may_use_its_battery(void **state)
 	home.profiles[0].power = POWER_BATTERY;
 	make(&home, &plan, &fail);
 	assert_int_equal(plan.devices[0].n_layers, 10);
+	assert_non_null(strstr(plan.devices[0].sentence, "without it there is no plan"));
+
+	two_devices(&home); /* nobody has mains: as if all had */
+	const double turn = make(&home, &plan, &fail);
+	home.profiles[0].power = home.profiles[1].power = POWER_BATTERY;
+	assert_true(make(&home, &plan, &fail) == turn);
+	assert_int_equal(plan.devices[0].n_layers, 10);
+
+	two_devices(&home); /* the attic alone is too small */
+	home.profiles[0].power = POWER_BATTERY;
+	home.profiles[1].backends[0].memory_bytes = 4000000;
+	make(&home, &plan, &fail);
+	assert_true(plan.devices[0].n_layers > 0);
+
+	two_devices(&home); /* it is asked for by name */
+	home.profiles[0].power = POWER_BATTERY;
+	home.options.pin.n_counts = 1;
+	home.options.pin.layers = PIN_LAYERS_COUNTS;
+	home.options.pin.counts[0].n_layers = 10;
+	snprintf(home.options.pin.counts[0].device, DEVICE_NAME_BYTES, "desk");
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[0].n_layers, 10);
+
+	two_devices(&home); /* and when even that is not enough, all room is counted */
+	home.profiles[0].power = POWER_BATTERY;
+	for (uint32_t i = 0; i < 2; i++)
+		home.profiles[i].backends[0].memory_bytes = 6000000;
+	assert_true(isinf(make(&home, &plan, &fail)));
+	assert_non_null(strstr(fail.text, "2 devices with 12 MB"));
 }
 
 static void says_how_much_is_missing(void **state)
@@ -608,7 +637,7 @@ int main(void)
 		cmocka_unit_test(kv_room_is_widened_without_losing_speed),
 		cmocka_unit_test(smaller_caches_fit_where_larger_do_not),
 		cmocka_unit_test(leaves_out_with_a_reason),
-		cmocka_unit_test(a_home_of_one_may_use_its_battery),
+		cmocka_unit_test(rests_on_battery_only_where_others_suffice),
 		cmocka_unit_test(says_how_much_is_missing),
 		cmocka_unit_test(offers_a_shorter_context),
 		cmocka_unit_test(refuses_bad_options),
