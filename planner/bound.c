@@ -13,15 +13,6 @@ struct bound {
 	double spread[PLAN_DEVICES_MAX]; /* work and the hop's share per mass */
 };
 
-static double least_hop_into(const struct ring_problem *problem, uint32_t at)
-{
-	double least = INFINITY;
-	for (uint32_t i = 0; i < problem->n; i++)
-		if (i != at)
-			least = fmin(least, problem->hop_s[i][at]);
-	return least;
-}
-
 /* A device that comes late in the ring may be missing in a short last round. */
 static double full_rounds(const struct ring_problem *problem)
 {
@@ -35,7 +26,7 @@ static void bound_init(struct bound *bound, const struct ring_problem *problem,
 	bound->least_entry_s = INFINITY;
 	for (uint32_t i = 0; i < problem->n; i++) {
 		const bool head = i == limits->head;
-		const double entry = head ? 0 : full_rounds(problem) * least_hop_into(problem, i);
+		const double entry = head ? 0 : full_rounds(problem) * problem->entry_s[i];
 		bound->capacity[i] =
 			fmin(limits->mass[i], limits->caps.chunk_s / problem->chunk_slope[i]);
 		bound->slope[i] = problem->slope[i];
@@ -84,9 +75,9 @@ static uint32_t fewest_parts(const struct bound *bound, double mass)
 double bound_way(const struct ring_problem *problem, const struct ring_limits *limits)
 {
 	const uint32_t head = limits->head, Q = problem->n_slots;
-	const double alone = limits->first[head * (Q + 1) + Q] == 0
-				     ? problem->work[head * (Q + 1) + Q]
-				     : INFINITY;
+	const bool fits = limits->memory[head * (Q + 1) + Q] == 0 &&
+			  problem->chunk_s[head * (Q + 1) + Q] < limits->caps.chunk_s;
+	const double alone = fits ? problem->work[head * (Q + 1) + Q] : INFINITY;
 	struct bound bound;
 	if (!ring_head_fits(problem, head))
 		return INFINITY;
@@ -98,7 +89,7 @@ double bound_way(const struct ring_problem *problem, const struct ring_limits *l
 		const uint32_t entries = fewest_parts(&bound, problem->mass[Q]) - 1;
 		shared = fmax(shared, fill(&bound, bound.slope, problem->mass[Q]) +
 					      entries * bound.least_entry_s) +
-			 full_rounds(problem) * least_hop_into(problem, head);
+			 full_rounds(problem) * problem->entry_s[head];
 	}
 	return fmin(alone, shared) + problem->output_s[head];
 }
@@ -144,4 +135,46 @@ uint32_t bound_cheapest(const struct ring_problem *problem, const struct ring_li
 		left -= bound.capacity[order[i]];
 	}
 	return n;
+}
+
+void bound_rest_init(struct bound_rest *rest, const struct ring_problem *problem,
+		     const struct ring_limits *limits)
+{
+	uint16_t order[PLAN_DEVICES_MAX];
+	struct bound bound;
+	bound_init(&bound, problem, limits);
+	sort(order, bound.spread, 1, bound.n);
+	rest->n = 0;
+	rest->back_s = full_rounds(problem) * problem->entry_s[limits->head];
+	for (uint32_t i = 0; i < bound.n; i++) {
+		if (order[i] == limits->head || bound.capacity[order[i]] <= 0)
+			continue;
+		rest->order[rest->n] = order[i];
+		rest->capacity[rest->n] = bound.capacity[order[i]];
+		rest->spread[rest->n++] = bound.spread[order[i]];
+	}
+}
+
+void bound_rest_cost(const struct bound_rest *rest, const struct ring_problem *problem,
+		     uint32_t used, uint32_t low, uint32_t high, double *cost)
+{
+	const double *mass = problem->mass, all = mass[problem->n_slots], hair = all * SLACK;
+	double held = 0, held_s = rest->back_s; /* by the devices before the i-th */
+	uint32_t t = high;
+	for (uint32_t i = 0; i < rest->n; i++) {
+		if (used >> rest->order[i] & 1)
+			continue;
+		for (; all - mass[t] <= held + rest->capacity[i] + hair; t--) {
+			cost[t - low] = held_s + (all - mass[t] - held) * rest->spread[i];
+			if (t == low)
+				return;
+		}
+		held += rest->capacity[i];
+		held_s += rest->capacity[i] * rest->spread[i];
+	}
+	for (;; t--) {
+		cost[t - low] = INFINITY;
+		if (t == low)
+			return;
+	}
 }

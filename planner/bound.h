@@ -14,6 +14,22 @@
  * devices cannot hold the layers. */
 double bound_way(const struct ring_problem *problem, const struct ring_limits *limits);
 
+/* What the slots that are left cost at least when a set of devices was used already: the first
+ * relaxation, among the others. */
+struct bound_rest {
+	uint32_t n;
+	uint16_t order[PLAN_DEVICES_MAX]; /* the devices but the head, the cheapest first */
+	double capacity[PLAN_DEVICES_MAX], spread[PLAN_DEVICES_MAX];
+	double back_s; /* hops to the head */
+};
+
+void bound_rest_init(struct bound_rest *rest, const struct ring_problem *problem,
+		     const struct ring_limits *limits);
+/* Places in cost[t - low], for the boundaries t in [low, high], the least cost of slots from t on
+ * for the devices that are not in `used`, a bit each; infinite: they cannot hold them. */
+void bound_rest_cost(const struct bound_rest *rest, const struct ring_problem *problem,
+		     uint32_t used, uint32_t low, uint32_t high, double *cost);
+
 /* Places the devices that hold layers most cheaply, hops included, in `few` (indices into the
  * problem), at least `n_least` and some more than must hold the model; gives how many. The caps are
  * those of `limits`. */

@@ -1,5 +1,7 @@
 #include "planner/orders.h"
 
+#include "planner/bound.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +32,7 @@ struct orders {
 	uint32_t n_sets;
 	struct set sets[SETS_MAX]; /* in the order in which they were reached: by size */
 	uint32_t places[PLACES];   /* index of a set, or NONE */
-	double *line;              /* enter, out: [2, Q + 1], then the queue */
+	double *line;              /* enter, out, held: [3, Q + 1], then the queue */
 	uint32_t line_slots;
 };
 
@@ -44,6 +46,8 @@ struct walk {
 	uint32_t best_set, best_last;
 	bool found;
 	struct ring_row enter, out;
+	struct bound_rest others;
+	double *held; /* [Q + 1] least cost for devices that were not used */
 	uint16_t *queue;
 };
 
@@ -84,7 +88,7 @@ static bool make_room(struct orders *orders, const struct ring_problem *problem)
 	orders->n_sets = orders->n_rows = orders->n_arena = 0;
 	if (Q > orders->line_slots || !orders->line) {
 		free(orders->line);
-		orders->line = malloc((size_t)(Q + 1) * 3 * sizeof(double));
+		orders->line = malloc((size_t)(Q + 1) * 4 * sizeof(double));
 		orders->line_slots = orders->line ? Q : 0;
 	}
 	return orders->line != NULL;
@@ -169,9 +173,15 @@ static void trim(struct ring_row *row, uint32_t end, const double *rest, double 
 /* Keeps what of walk->out can still beat the threshold. */
 static bool keep(struct walk *walk, uint32_t set, uint32_t last)
 {
-	trim(&walk->out, walk->out.high + 1, relax_rest(walk->relax, last),
+	struct ring_row *out = &walk->out;
+	trim(out, out->high + 1, relax_rest(walk->relax, last),
 	     walk->threshold + unused_prices(walk, set));
-	return walk->out.low > walk->out.high ||
+	if (out->low <= out->high) {
+		bound_rest_cost(&walk->others, walk->problem, set, out->low, out->high,
+				walk->held + out->low);
+		trim(out, out->high + 1, walk->held, walk->threshold);
+	}
+	return out->low > out->high ||
 	       store(walk->orders, set, last, walk->out.cost, walk->out.low, walk->out.high);
 }
 
@@ -300,7 +310,9 @@ enum orders_result orders_solve(struct orders *orders, const struct ring_problem
 	struct walk walk = { orders, problem, limits, relax, threshold };
 	walk.enter.cost = orders->line;
 	walk.out.cost = orders->line + Q + 1;
-	walk.queue = (uint16_t *)(walk.out.cost + Q + 1);
+	walk.held = walk.out.cost + Q + 1;
+	walk.queue = (uint16_t *)(walk.held + Q + 1);
+	bound_rest_init(&walk.others, problem, limits);
 	if (!begin(&walk))
 		return ORDERS_TOO_FAR;
 	for (uint32_t i = 0; i < orders->n_sets; i++)

@@ -3,7 +3,8 @@
  * A programme over (set of devices used, the last of them, slots placed), extended device by device
  * with ring_step, set by set in order of size. A state whose cost and the least cost of the rest
  * (relax.h) do not stay below the best way known is dropped, and so is a step whose device offers
- * no good rest; only sets with states are kept, so only a small part of all is ever touched. */
+ * no good rest, or where the devices that are left hold the rest too dearly or not at all
+ * (bound_rest_cost); only sets with states are kept, so only a small part of all is ever touched. */
 #ifndef PLANNER_ORDERS_H
 #define PLANNER_ORDERS_H
 

@@ -467,6 +467,40 @@ bool relax_solve(struct relax *relax, const struct ring_problem *problem,
 	return best.found;
 }
 
+/* Least cost of ways over several devices from the head whose start is in relax->start. */
+static double least_shared(const struct relax *relax, uint32_t head)
+{
+	double least = INFINITY;
+	for (uint32_t t = 0; t < relax->n_slots; t++)
+		least = fmin(least, relax->start[t] + relax->finish[(size_t)t * relax->n + head]);
+	return least;
+}
+
+void relax_heads(struct relax *relax, const struct ring_problem *problem,
+		 struct ring_limits *limits, const struct ring_caps *caps,
+		 const struct relax_goal *goal, double *bound)
+{
+	const uint32_t Q = problem->n_slots;
+	double share[PLAN_DEVICES_MAX];
+	relax->n = problem->n;
+	relax->n_slots = Q;
+	memcpy(share, relax->share, sizeof(share));
+	shrink(share, relax->n, goal->more_chunks);
+	ring_limits_set(limits, problem, (uint16_t)problem->n, caps);
+	prepare_hops(relax, problem, limits);
+	weigh(relax, problem, share);
+	run_backwards(relax, problem, limits, relax->price);
+	for (uint32_t head = 0; head < problem->n; head++) {
+		const double chunk_s = problem->chunk_s[head * (Q + 1) + Q];
+		ring_limits_set(limits, problem, (uint16_t)head, caps);
+		ring_start(problem, limits, relax->work, relax->start);
+		const double alone = relax->start[Q] - share[head] * chunk_s +
+				     goal->more_chunks * fmax(goal->low_s, chunk_s);
+		bound[head] = fmin(alone, least_shared(relax, head) -
+						  surplus(relax, goal, head, relax->price, share));
+	}
+}
+
 void relax_settle(struct relax *relax, const struct ring_problem *problem,
 		  const struct ring_limits *limits)
 {

@@ -61,6 +61,13 @@ bool relax_solve(struct relax *relax, const struct ring_problem *problem,
 		 const struct ring_limits *limits, const struct relax_goal *goal, double *scratch,
 		 struct ring_way *way);
 
+/* Places in `bound`, by head, a bound of work + m beta of any way with that head and below the caps:
+ * one programme for all heads, with the cheapest way back to any of them, at the best prices and
+ * shares known. `limits` stand for the last head afterwards. */
+void relax_heads(struct relax *relax, const struct ring_problem *problem,
+		 struct ring_limits *limits, const struct ring_caps *caps,
+		 const struct relax_goal *goal, double *bound);
+
 /* Whether the bound shows that nothing is better than `least_s`. */
 bool relax_closed(const struct relax *relax, double least_s);
 

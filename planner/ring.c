@@ -46,6 +46,8 @@ static void measure_hops(struct ring_problem *problem)
 {
 	const struct cost *cost = problem->cost;
 	const double rows = cost_rows(cost, problem->chunk);
+	for (uint32_t i = 0; i < problem->n; i++)
+		problem->entry_s[i] = problem->back_s[i] = problem->back_send_s[i] = INFINITY;
 	for (uint32_t i = 0; i < problem->n; i++) {
 		for (uint32_t j = 0; j < problem->n; j++) {
 			const uint32_t from = problem->device[i], to = problem->device[j];
@@ -54,6 +56,10 @@ static void measure_hops(struct ring_problem *problem)
 			problem->hop_s[i][j] = turn_s(cost, cost_hop_s(cost, from, to, rows),
 						      cost_hop_s(cost, from, to, 1));
 			problem->send_s[i][j] = cost_send_s(cost, from, to, rows);
+			problem->entry_s[j] = fmin(problem->entry_s[j], problem->hop_s[i][j]);
+			problem->back_s[i] = fmin(problem->back_s[i], problem->hop_s[i][j]);
+			problem->back_send_s[i] =
+				fmin(problem->back_send_s[i], problem->send_s[i][j]);
 		}
 	}
 }
@@ -185,7 +191,7 @@ static void limit_chunk(struct ring_limits *limits, const struct ring_problem *p
 	}
 }
 
-void ring_limits_set(struct ring_limits *limits, const struct ring_problem *problem, uint16_t head,
+void ring_limits_cap(struct ring_limits *limits, const struct ring_problem *problem, uint16_t head,
 		     const struct ring_caps *caps)
 {
 	const uint16_t before = limits->head;
@@ -199,8 +205,18 @@ void ring_limits_set(struct ring_limits *limits, const struct ring_problem *prob
 		if (!same_disk || turned)
 			limit_memory(limits, problem, at);
 		if (!same_chunk || turned)
-			limit_chunk(limits, problem, at);
+			limits->stale |= 1u << at;
 	}
+}
+
+void ring_limits_set(struct ring_limits *limits, const struct ring_problem *problem, uint16_t head,
+		     const struct ring_caps *caps)
+{
+	ring_limits_cap(limits, problem, head, caps);
+	for (uint32_t at = 0; at < problem->n; at++)
+		if (limits->stale >> at & 1)
+			limit_chunk(limits, problem, at);
+	limits->stale = 0;
 }
 
 /* ---- steps ---- */
@@ -258,9 +274,11 @@ double ring_back_s(const struct ring_problem *problem, const struct ring_limits 
 	const uint32_t times = last_layer + (t == problem->n_slots ? problem->rounds - 1 : 0);
 	if (at == head || times == 0)
 		return 0;
-	if (times * problem->send_s[at][head] >= limits->caps.chunk_s)
+	const bool any = head == problem->n;
+	const double send_s = any ? problem->back_send_s[at] : problem->send_s[at][head];
+	if (times * send_s >= limits->caps.chunk_s)
 		return INFINITY;
-	return times * problem->hop_s[at][head];
+	return times * (any ? problem->back_s[at] : problem->hop_s[at][head]);
 }
 
 /* What stays the same while one device's window slides. */

@@ -39,6 +39,8 @@ struct ring_problem {
 	double *mass;     /* [Q + 1] shares of devices' work, averaged: measures slots in bounds */
 	double hop_s[PLAN_DEVICES_MAX][PLAN_DEVICES_MAX];  /* seconds of the turn, one traversal */
 	double send_s[PLAN_DEVICES_MAX][PLAN_DEVICES_MAX]; /* per chunk, one traversal */
+	double entry_s[PLAN_DEVICES_MAX]; /* least hop to this one */
+	double back_s[PLAN_DEVICES_MAX], back_send_s[PLAN_DEVICES_MAX]; /* least from this one */
 	double output_s[PLAN_DEVICES_MAX]; /* seconds of the turn when this one is the head */
 	double slope[PLAN_DEVICES_MAX]; /* least work per mass of any slot */
 	double chunk_slope[PLAN_DEVICES_MAX]; /* least chunk seconds per mass of any slot */
@@ -74,10 +76,11 @@ struct ring_way {
 /* What each device can take, for one head and one pair of caps. */
 struct ring_limits {
 	bool set;
-	uint16_t head;
+	uint16_t head; /* n: any; nobody holds its tables, and the way back is the cheapest */
 	struct ring_caps caps;
 	uint16_t *first;  /* [n, Q + 1]: lowest s such that [s, t) is allowed; t when nothing is */
 	uint16_t *memory; /* the same without the cap on chunks */
+	uint32_t stale;   /* a bit for each device whose `first` is not that of the caps */
 	double mass[PLAN_DEVICES_MAX]; /* most mass of any range that memory and disk allow */
 };
 
@@ -85,6 +88,9 @@ int ring_limits_init(struct ring_limits *limits, const struct ring_problem *prob
 		     struct fail *fail);
 void ring_limits_finish(struct ring_limits *limits);
 void ring_limits_set(struct ring_limits *limits, const struct ring_problem *problem, uint16_t head,
+		     const struct ring_caps *caps);
+/* The same but for `first`, which is wrong until ring_limits_set: enough for bound.h. */
+void ring_limits_cap(struct ring_limits *limits, const struct ring_problem *problem, uint16_t head,
 		     const struct ring_caps *caps);
 
 /* Disk time per token of device `at` for slots [s, t), as head or not; infinite: does not fit. */

@@ -10,6 +10,7 @@
 
 #define FIRST_LOOK_STEPS 30      /* of the relaxation, before any plan is known... */
 #define LOOK_STEPS       4       /* ...and at a first look at each task */
+#define LOOKS_MAX        20      /* tasks of too many devices that get one */
 #define FEW_STEPS        2000000 /* of the search among few of too many devices */
 #define RELAX_STEPS      6       /* and before all orders are walked */
 #define LOW_STEPS        5 /* of bisection for the least cap that a quick bound does not exclude */
@@ -17,7 +18,8 @@
 #define LEAST_STRIDE     0.05  /* ...and the least that is worth to go on with */
 #define FIRST_REACH      0.02  /* a walk looks so far beyond the bound, in turns, at first... */
 #define WALK_STEPS       50000 /* ...and then as far as takes so many steps */
-#define WALK_LEAST       0.3   /* but it excludes at least this share of the interval */
+#define WALK_LEAST       0.3   /* but it excludes at least this share of the interval... */
+#define WALK_WIDEN       2     /* ...and looks so far beyond what its upper end asks for */
 #define NARROW           1e-13 /* an interval this small, relative to the turn, holds nothing better */
 
 struct task {
@@ -39,6 +41,7 @@ struct search {
 	double *scratch;
 	struct relax relax;
 	struct orders *orders;
+	bool *bounded; /* [n_problems] all heads at once */
 	uint32_t hopeless[MODEL_LAYERS_MAX + 1]; /* by rounds: heads with which nothing fits */
 };
 
@@ -74,11 +77,17 @@ static bool take(struct hunt *hunt, const struct ring_way *way)
 	return true;
 }
 
-/* A bound of the work of ways below a cap on chunks, which the limits then stand for. */
-static double bound_below(struct hunt *hunt, double high)
+static void limit_below(struct hunt *hunt, double high)
 {
 	const struct ring_caps caps = { high, hunt->disk_cap_s };
 	ring_limits_set(hunt->limits, hunt->problem, hunt->head, &caps);
+}
+
+/* A bound of the work of ways below a cap on chunks. */
+static double bound_below(struct hunt *hunt, double high)
+{
+	const struct ring_caps caps = { high, hunt->disk_cap_s };
+	ring_limits_cap(hunt->limits, hunt->problem, hunt->head, &caps);
 	return bound_way(hunt->problem, hunt->limits) * (1 - NARROW);
 }
 
@@ -95,8 +104,10 @@ static bool narrow(struct hunt *hunt, double *low, double *high)
 	double work_s = bound_below(hunt, *high);
 	if (work_s + hunt->more_chunks * *low >= hunt->least_s)
 		return false;
-	if (hunt->more_chunks == 0 || isinf(hunt->least_s))
+	if (hunt->more_chunks == 0 || isinf(hunt->least_s)) {
+		limit_below(hunt, *high);
 		return true;
+	}
 	for (double top = crossing(hunt, work_s); top < *high * 0.99;
 	     top = crossing(hunt, work_s)) {
 		*high = top;
@@ -112,7 +123,7 @@ static bool narrow(struct hunt *hunt, double *low, double *high)
 		else
 			above = middle;
 	}
-	bound_below(hunt, *high);
+	limit_below(hunt, *high);
 	*low = below;
 	return true;
 }
@@ -160,8 +171,9 @@ static double step_exact(struct hunt *hunt, double low, double high, double work
 	struct search *search = hunt->search;
 	struct ring_way way;
 	const double m = hunt->more_chunks;
-	const double reach =
-		m > 0 ? crossing(hunt, work_s + hunt->reach_share * hunt->least_s) : low;
+	const double reach_s = fmax(hunt->reach_share * hunt->least_s,
+				    WALK_WIDEN * (hunt->least_s - m * high - work_s));
+	const double reach = m > 0 ? crossing(hunt, work_s + reach_s) : low;
 	const double to = fmax(low, fmin(reach, high - WALK_LEAST * (high - low)));
 	const int64_t before = search->relax.steps;
 	relax_settle(&search->relax, hunt->problem, hunt->limits);
@@ -233,8 +245,10 @@ static void hunt_between(struct hunt *hunt, double low, double high)
 {
 	const bool looking = hunt->looking && hunt->n_order == 0;
 	if (looking && !hunt->search->all) {
-		if (bound_below(hunt, high) + hunt->more_chunks * low < hunt->least_s)
-			look(hunt, low);
+		if (bound_below(hunt, high) + hunt->more_chunks * low >= hunt->least_s)
+			return;
+		limit_below(hunt, high);
+		look(hunt, low);
 		return;
 	}
 	while (narrow(hunt, &low, &high) && high > low) {
@@ -406,7 +420,7 @@ static void add_tasks(struct search *search, uint32_t index)
 	for (uint32_t head = 0; head < problem->n; head++) {
 		if (search->wish->head >= 0 && problem->device[head] != search->wish->head)
 			continue;
-		ring_limits_set(&search->limits[index], problem, (uint16_t)head, &caps);
+		ring_limits_cap(&search->limits[index], problem, (uint16_t)head, &caps);
 		const double work = bound_way(problem, &search->limits[index]);
 		search->tasks[search->n_tasks++] =
 			(struct task){ (uint16_t)index, (uint16_t)head, work + chunks };
@@ -428,30 +442,82 @@ static int add_problem(struct search *search, const uint16_t *devices, uint32_t 
 	return rc;
 }
 
+/* Once a good way is known: raises the bounds of all tasks of a problem at once. */
+static void bound_heads(struct search *search, uint16_t index)
+{
+	const struct ring_problem *problem = &search->problems[index];
+	const struct search_result *result = search->result;
+	const double m = cost_more_chunks(search->cost, problem->chunk);
+	const double low_s = least_chunk_s(problem) * (1 - NARROW);
+	const struct relax_goal goal = { .more_chunks = m, .low_s = low_s };
+	double bound[PLAN_DEVICES_MAX], work_s = INFINITY;
+	if (search->bounded[index] || !result->found)
+		return;
+	search->bounded[index] = true;
+	for (uint32_t i = 0; i < search->n_tasks; i++)
+		if (search->tasks[i].problem == index)
+			work_s = fmin(work_s, search->tasks[i].bound_s - m * low_s);
+	/* ways beyond these caps are no better than the best */
+	const struct ring_caps caps = {
+		m > 0 ? fmin(most_chunk_s(problem), (result->turn_s - work_s) / m) : INFINITY,
+		search->cost->options->streaming
+			? result->turn_s / search->cost->options->turn.tokens_out
+			: INFINITY
+	};
+	relax_heads(&search->relax, problem, &search->limits[index], &caps, &goal, bound);
+	for (uint32_t i = 0; i < search->n_tasks; i++) {
+		struct task *task = &search->tasks[i];
+		if (task->problem == index)
+			task->bound_s = fmax(task->bound_s, bound[task->head] * (1 - NARROW));
+	}
+}
+
 static void look_at_tasks(struct search *search)
 {
-	for (uint32_t i = 0; i < search->n_tasks; i++)
+	for (uint32_t i = 0; i < search->n_tasks; i++) {
+		bound_heads(search, search->tasks[i].problem);
 		if (search->tasks[i].bound_s < search->result->turn_s)
 			look_at_task(search, &search->tasks[i]);
+	}
 	qsort(search->tasks, search->n_tasks, sizeof(search->tasks[0]), compare_tasks);
 }
 
 /* What fits does not depend on the size of chunks. */
+static void run_task(struct search *search, const struct task *task)
+{
+	uint32_t *hopeless = &search->hopeless[search->problems[task->problem].rounds];
+	if (*hopeless >> task->head & 1)
+		return;
+	hunt_task(search, task);
+	if (!search->result->found)
+		*hopeless |= 1u << task->head;
+}
+
+/* Of too many devices: once there is a good way, only the most promising tasks are looked at. */
+static void choose_tasks(struct search *search, uint32_t first)
+{
+	for (uint32_t i = first; i < search->n_tasks; i++)
+		bound_heads(search, search->tasks[i].problem);
+	qsort(search->tasks + first, search->n_tasks - first, sizeof(search->tasks[0]),
+	      compare_tasks);
+	if (search->n_tasks > first + LOOKS_MAX)
+		search->n_tasks = first + LOOKS_MAX;
+}
+
 static void run_tasks(struct search *search)
 {
+	bool chosen = search->all || search->wish->any;
 	if (search->all && search->wish->n_order == 0 && !search->wish->any)
 		look_at_tasks(search);
 	for (uint32_t i = 0; i < search->n_tasks; i++) {
-		const struct task *task = &search->tasks[i];
-		uint32_t *hopeless = &search->hopeless[search->problems[task->problem].rounds];
-		if (task->bound_s >= search->result->turn_s)
+		if (!chosen && search->result->found) {
+			choose_tasks(search, i);
+			chosen = true;
+		}
+		if (search->tasks[i].bound_s >= search->result->turn_s)
 			return; /* sorted: nor can any that follows */
-		if (*hopeless >> task->head & 1)
-			continue;
-		hunt_task(search, task);
-		if (!search->result->found)
-			*hopeless |= 1u << task->head;
-		else if (search->wish->any)
+		run_task(search, &search->tasks[i]);
+		if (search->result->found && search->wish->any)
 			return;
 	}
 }
@@ -465,10 +531,11 @@ static int prepare(struct search *search, const uint16_t *devices, uint32_t n, s
 	search->problems = calloc(count, sizeof(search->problems[0]));
 	search->limits = calloc(count, sizeof(search->limits[0]));
 	search->tasks = calloc((size_t)count * n, sizeof(search->tasks[0]));
+	search->bounded = calloc(count, sizeof(search->bounded[0]));
 	search->scratch = calloc((size_t)(n + 3) * (L + 1), sizeof(double));
 	search->orders = orders_create();
-	if (!search->problems || !search->limits || !search->tasks || !search->scratch ||
-	    !search->orders)
+	if (!search->problems || !search->limits || !search->tasks || !search->bounded ||
+	    !search->scratch || !search->orders)
 		return fail_set(fail, FAIL_MEMORY, "not enough memory to plan");
 	const int relaxed = relax_init(&search->relax, n, L, fail);
 	if (relaxed < 0)
@@ -493,6 +560,7 @@ static void finish(struct search *search)
 	free(search->problems);
 	free(search->limits);
 	free(search->tasks);
+	free(search->bounded);
 	free(search->scratch);
 	relax_finish(&search->relax);
 	orders_destroy(search->orders);

@@ -155,7 +155,7 @@ def test_a_home_on_battery_answers(make_home, supply, model):
     upload(hosts[0], model)
     assert complete(hosts[1])["usage"]["completion_tokens"] == 8
     devices = good(hosts[0], "GET", "/status")["devices"]
-    assert [device["profile"]["power"] for device in devices] == ["battery"] * 2, devices
+    assert [device["power"] for device in devices] == ["battery"] * 2, devices
 
 
 # ---- addresses ----
