@@ -368,6 +368,29 @@ static void threads_change_nothing(void **unused)
 	}
 }
 
+/* As many products as go together, of unlike sizes: the pieces of each are its own. */
+static void many_products_at_once(void **unused)
+{
+	uint64_t state = 29;
+	struct example examples[MATMUL_MAX];
+	struct matmul products[MATMUL_MAX];
+	struct pool *pool = pool_create(3, NULL);
+	assert_non_null(pool);
+	for (uint32_t i = 0; i < MATMUL_MAX; i++) {
+		const uint32_t type = sample_types[i % sample_type_count];
+		const struct shape shape = { 256, 1 + 37 * i % 150, 1 + i % 3 };
+		examples[i] = example_make(&state, type, shape, SAMPLE_PLAIN, 1.0f);
+		example_expect(&examples[i]);
+		products[i] = examples[i].product;
+	}
+	matmul_run(pool, kernels_select(NULL, NULL), products, MATMUL_MAX);
+	for (uint32_t i = 0; i < MATMUL_MAX; i++) {
+		example_check(&examples[i], "among others");
+		example_free(&examples[i]);
+	}
+	pool_destroy(pool);
+}
+
 /* An activation as the kernel reads it: quantised and scaled back. */
 static double activation(const struct matmul *product, uint32_t row, uint32_t column)
 {
@@ -422,6 +445,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ranges_stay_within),
 		cmocka_unit_test(segments_add_up),
 		cmocka_unit_test(threads_change_nothing),
+		cmocka_unit_test(many_products_at_once),
 		cmocka_unit_test(c_agrees_with_float64),
 	};
 	kernels_prepare_thread();
