@@ -9,9 +9,10 @@
  * = S + k (beta (v - k^T S))^T;  out = q^T S / sqrt(width) and out = norm(out) * silu(z). Rows of
  * one sequence follow each other (a chain); heads and sequences are independent. */
 
-#define NO_ROW       UINT32_MAX
-#define L2_EPS       1e-6f
-#define SOFTPLUS_MAX 20.0f /* beyond it ln(1 + e^x) is x */
+#define NO_ROW        UINT32_MAX
+#define STEPS_AT_ONCE 64u /* rows that share a pass over a head's matrix */
+#define L2_EPS        1e-6f
+#define SOFTPLUS_MAX  20.0f /* beyond it ln(1 + e^x) is x */
 
 static uint32_t channels_of(const struct delta_shape *delta)
 {
@@ -84,13 +85,10 @@ static void convolve(const struct forward *forward, uint32_t row, float *out)
 {
 	const struct delta_shape *delta = &forward->shape->delta;
 	const uint32_t n = channels_of(delta), taps = delta->taps;
-	const float *weights = forward->held->conv;
-	memset(out, 0, n * sizeof(float));
-	for (uint32_t tap = 0; tap < taps; tap++) {
-		const float *x = input_before(forward, row, taps - 1 - tap);
-		for (uint32_t i = 0; i < n; i++)
-			out[i] += x[i] * weights[(size_t)i * taps + tap];
-	}
+	const float *inputs[DELTA_TAPS_LIMIT];
+	for (uint32_t tap = 0; tap < taps; tap++)
+		inputs[tap] = input_before(forward, row, taps - 1 - tap);
+	forward->kernels->convolve(out, inputs, taps, forward->held->conv, n);
 	forward->kernels->activate(ACTIVATION_SILU, out, forward->ones, n);
 }
 
@@ -124,41 +122,16 @@ static void delta_convolve(void *context, uint32_t row, uint32_t thread)
 		    forward->beta + (size_t)row * delta->n_values);
 }
 
-struct head {
-	const float *q, *k, *v; /* [width] */
-	float *s;               /* [width, width] */
-	float *out;             /* [width] */
-	float decay, beta;
-};
-
-/* One position of one head; `out` is used on the way. */
-static void step(const struct kernels *kernels, const struct head *head, uint32_t width)
-{
-	float *difference = head->out;
-	memset(difference, 0, width * sizeof(float));
-	kernels->scale(head->s, head->decay, width * width);
-	for (uint32_t i = 0; i < width; i++)
-		kernels->add_scaled(difference, head->s + (size_t)i * width, head->k[i], width);
-	for (uint32_t i = 0; i < width; i++)
-		difference[i] = (head->v[i] - difference[i]) * head->beta;
-	for (uint32_t i = 0; i < width; i++)
-		kernels->add_scaled(head->s + (size_t)i * width, difference, head->k[i], width);
-	memset(head->out, 0, width * sizeof(float));
-	for (uint32_t i = 0; i < width; i++)
-		kernels->add_scaled(head->out, head->s + (size_t)i * width, head->q[i], width);
-}
-
-static struct head head_of(const struct forward *forward, uint32_t row, uint32_t index, float *s)
+static struct delta_step step_of(const struct forward *forward, uint32_t row, uint32_t head)
 {
 	const struct delta_shape *delta = &forward->shape->delta;
 	const size_t width = delta->width;
 	const float *mixed = forward->convolved + (size_t)row * channels_of(delta);
-	const size_t key = index % delta->n_keys, at = (size_t)row * delta->n_values + index;
-	return (struct head){
+	const size_t key = head % delta->n_keys, at = (size_t)row * delta->n_values + head;
+	return (struct delta_step){
 		.q = mixed + key * width,
 		.k = mixed + (delta->n_keys + key) * width,
-		.v = mixed + (2 * delta->n_keys + index) * width,
-		.s = s,
+		.v = mixed + (2 * delta->n_keys + head) * width,
 		.out = forward->mixed + at * width,
 		.decay = forward->alpha[at],
 		.beta = forward->beta[at],
@@ -170,20 +143,21 @@ static void delta_head(void *context, uint32_t piece, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct delta_shape *delta = &forward->shape->delta;
-	const uint32_t index = piece % delta->n_values;
+	const uint32_t head = piece % delta->n_values;
 	uint32_t row = forward->chains[piece / delta->n_values];
 	const uint32_t slot = forward->slots[row];
-	const size_t size = (size_t)delta->width * delta->width;
-	const size_t at = (size_t)(delta->taps - 1) * channels_of(delta) + index * size;
+	const size_t at = (size_t)(delta->taps - 1) * channels_of(delta) +
+			  (size_t)head * delta->width * delta->width;
 	const float *now = state_now(forward->state, forward->state_layer, slot);
+	const float *before = now ? now + at : NULL;
 	float *s = state_next(forward->state, forward->state_layer, slot) + at;
-	if (now)
-		memcpy(s, now + at, size * sizeof(float));
-	else
-		memset(s, 0, size * sizeof(float));
-	for (; row != NO_ROW; row = forward->row_after[row]) {
-		const struct head head = head_of(forward, row, index, s);
-		step(forward->kernels, &head, delta->width);
+	while (row != NO_ROW) {
+		struct delta_step steps[STEPS_AT_ONCE];
+		uint32_t n = 0;
+		for (; row != NO_ROW && n < STEPS_AT_ONCE; row = forward->row_after[row])
+			steps[n++] = step_of(forward, row, head);
+		forward->kernels->delta_steps(steps, n, delta->width, before, s);
+		before = s;
 	}
 }
 

@@ -16,6 +16,7 @@
 #define UNIT_TENSORS_MAX   48
 #define EXPERTS_LIMIT      1024
 #define EXPERTS_USED_LIMIT 64
+#define DELTA_TAPS_LIMIT   16
 
 enum mixer_kind { MIXER_ATTENTION, MIXER_SLIDING, MIXER_DELTA /* see mixer_delta.c */ };
 enum ffn_kind { FFN_DENSE, FFN_EXPERTS };

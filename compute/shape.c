@@ -283,7 +283,7 @@ static int read_delta(struct keys *keys, struct model_shape *shape)
 	uint32_t inner;
 	if (!keys->family->delta_parts)
 		return 0;
-	if (keys_need_u32(keys, "ssm.conv_kernel", 2, 16, &delta->taps) ||
+	if (keys_need_u32(keys, "ssm.conv_kernel", 2, DELTA_TAPS_LIMIT, &delta->taps) ||
 	    keys_need_u32(keys, "ssm.group_count", 1, HEADS_LIMIT, &delta->n_keys) ||
 	    keys_need_u32(keys, "ssm.time_step_rank", 1, HEADS_LIMIT, &delta->n_values) ||
 	    keys_need_u32(keys, "ssm.state_size", 8, HEAD_WIDTH_LIMIT, &delta->width) ||

@@ -32,6 +32,10 @@ void avx2_add(float *x, const float *y, uint32_t n);
 void avx2_add_scaled(float *x, const float *y, float factor, uint32_t n);
 void avx2_scale(float *x, float factor, uint32_t n);
 void avx2_soft_cap(float *x, float cap, uint32_t n);
+void avx2_delta_steps(const struct delta_step *steps, uint32_t n, uint32_t width,
+		      const float *before, float *s);
+void avx2_convolve(float *out, const float *const *inputs, uint32_t taps, const float *weights,
+		   uint32_t n);
 void avx2_to_f16(uint16_t *out, const float *x, uint32_t n);
 
 #endif

@@ -78,6 +78,13 @@ size_t attention_partial_floats(const struct attention *attention);
 void attention_tiles(const struct attention *attention, uint32_t position, uint32_t *first,
 		     uint32_t *end);
 
+/* One position of one head of a gated delta net; see numerics.md. */
+struct delta_step {
+	const float *q, *k, *v; /* [width] */
+	float *out;             /* [width] */
+	float decay, beta;
+};
+
 struct kernels {
 	const char *name; /* "c", "avx2", "avx512", "neon", "i8mm" */
 
@@ -116,6 +123,13 @@ struct kernels {
 	void (*add_scaled)(float *x, const float *y, float factor, uint32_t n); /* x += factor y */
 	void (*scale)(float *x, float factor, uint32_t n);                      /* x *= factor */
 	void (*soft_cap)(float *x, float cap, uint32_t n); /* x = cap * tanh(x / cap) */
+	/* A head's matrix s [width, width] through `n` positions, one or more, that follow one
+	 * another. `before`: what it was, s itself or elsewhere; NULL: zeros. */
+	void (*delta_steps)(const struct delta_step *steps, uint32_t n, uint32_t width,
+			    const float *before, float *s);
+	/* out[i] = sum over t of inputs[t][i] * weights[i, t], t rising; i < n, t < taps. */
+	void (*convolve)(float *out, const float *const *inputs, uint32_t taps,
+			 const float *weights, uint32_t n);
 	/* Nearest even; what the KV cache holds. */
 	void (*to_f16)(uint16_t *out, const float *x, uint32_t n);
 };

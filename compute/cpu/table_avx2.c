@@ -29,5 +29,7 @@ const struct kernels kernels_avx2 = {
 	.add_scaled = avx2_add_scaled,
 	.scale = avx2_scale,
 	.soft_cap = avx2_soft_cap,
+	.delta_steps = avx2_delta_steps,
+	.convolve = avx2_convolve,
 	.to_f16 = avx2_to_f16,
 };

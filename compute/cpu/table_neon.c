@@ -42,6 +42,8 @@ static void i8mm_matmul(const struct matmul *product, uint32_t first, uint32_t e
 		.add_scaled = c_add_scaled,                                                        \
 		.scale = c_scale,                                                                  \
 		.soft_cap = c_soft_cap,                                                            \
+		.delta_steps = c_delta_steps,                                                      \
+		.convolve = c_convolve,                                                            \
 		.to_f16 = c_to_f16,                                                                \
 	}
 /* clang-format on */

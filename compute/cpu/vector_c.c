@@ -121,5 +121,7 @@ const struct kernels kernels_c = {
 	.add_scaled = c_add_scaled,
 	.scale = c_scale,
 	.soft_cap = c_soft_cap,
+	.delta_steps = c_delta_steps,
+	.convolve = c_convolve,
 	.to_f16 = c_to_f16,
 };

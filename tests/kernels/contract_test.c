@@ -110,6 +110,26 @@ static void check_vectors(const struct kernels *kernels)
 	expect_hash(kernels, "rope", out, 640, 0xa9fb5dc4u);
 }
 
+/* Three positions of a delta net's head, and the convolution before it. */
+static void check_delta(const struct kernels *kernels)
+{
+	uint64_t state = 44;
+	static float s[64 * 64], x[3 * 3 * 64], out[3 * 64];
+	struct delta_step steps[3];
+	sample_floats(&state, s, 64 * 64, -1.0f, 1.0f);
+	sample_floats(&state, x, 3 * 3 * 64, -1.0f, 1.0f);
+	for (int i = 0; i < 3; i++)
+		steps[i] = (struct delta_step){
+			x + 192 * i, x + 192 * i + 64, x + 192 * i + 128, out + 64 * i, 0.9f, 0.4f
+		};
+	kernels->delta_steps(steps, 3, 64, s, s);
+	expect_hash(kernels, "delta net", out, 3 * 64, 0xa8dd9d0du);
+	expect_hash(kernels, "delta net's matrix", s, 64 * 64, 0x9d5654fdu);
+	const float *const inputs[4] = { x, x + 70, x + 140, x + 210 };
+	kernels->convolve(out, inputs, 4, s, 100);
+	expect_hash(kernels, "convolution", out, 100, 0xfb836133u);
+}
+
 /* A cache of three pages with one head of width 64. */
 struct cache {
 	uint8_t *pages[3];
@@ -174,6 +194,7 @@ static void bits_are_those_of_the_contract(void **unused)
 		for (size_t t = 0; t < sample_type_count; t++)
 			check_product(kernels, sample_types[t]);
 		check_vectors(kernels);
+		check_delta(kernels);
 		check_attention(kernels);
 	}
 }

@@ -315,6 +315,117 @@ static void quantize_odd_values(void **unused)
 	free(b);
 }
 
+/* A matrix of a delta net, and what five positions bring to it. */
+#define DELTA_WIDEST 136
+#define DELTA_STEPS  5
+
+struct delta {
+	float *s, *x,
+		*out; /* [2, width, width], [DELTA_STEPS, 3, width], [2, DELTA_STEPS, width] */
+	struct delta_step steps[2][DELTA_STEPS];
+};
+
+static void delta_make(uint64_t *state, uint32_t width, struct delta *d)
+{
+	const size_t size = (size_t)width * width;
+	d->s = sample_alloc(2 * size * sizeof(float));
+	d->x = sample_alloc(3 * DELTA_STEPS * width * sizeof(float));
+	d->out = sample_alloc(2 * DELTA_STEPS * width * sizeof(float));
+	sample_floats(state, d->s, size, -1.0f, 1.0f);
+	memcpy(d->s + size, d->s, size * sizeof(float));
+	sample_floats(state, d->x, 3 * DELTA_STEPS * width, -1.0f, 1.0f);
+	for (uint32_t i = 0; i < 2 * DELTA_STEPS; i++) {
+		const float *x = d->x + 3 * (i % DELTA_STEPS) * width;
+		d->steps[i / DELTA_STEPS][i % DELTA_STEPS] =
+			(struct delta_step){ .q = x,
+					     .k = x + width,
+					     .v = x + 2 * width,
+					     .out = d->out + i * width,
+					     .decay = 0.9f - 0.1f * (float)(i % DELTA_STEPS),
+					     .beta = 0.3f + 0.1f * (float)(i % DELTA_STEPS) };
+	}
+}
+
+static void delta_free(struct delta *d)
+{
+	free(d->s);
+	free(d->x);
+	free(d->out);
+}
+
+static void expect_same_delta(const struct delta *d, uint32_t width)
+{
+	const size_t size = (size_t)width * width, n_out = DELTA_STEPS * (size_t)width;
+	assert_int_equal(sample_difference(d->s, d->s + size, size), size);
+	assert_int_equal(sample_difference(d->out, d->out + n_out, n_out), n_out);
+}
+
+static void delta_steps(void **unused)
+{
+	static const uint32_t delta_widths[] = { 8, 12, 24, 32, 40, 64, 128, DELTA_WIDEST };
+	uint64_t state = 38;
+	for (size_t w = 0; w < sizeof(delta_widths) / sizeof(delta_widths[0]); w++) {
+		const uint32_t width = delta_widths[w];
+		struct delta d;
+		delta_make(&state, width, &d);
+		float *s[2] = { d.s, d.s + (size_t)width * width };
+		c_kernels->delta_steps(d.steps[0], DELTA_STEPS, width, s[0], s[0]);
+		/* in parts that say the same */
+		fast->delta_steps(d.steps[1], 2, width, s[1], s[1]);
+		fast->delta_steps(d.steps[1] + 2, DELTA_STEPS - 2, width, s[1], s[1]);
+		expect_same_delta(&d, width);
+		c_kernels->delta_steps(d.steps[0], DELTA_STEPS, width, NULL, s[0]);
+		fast->delta_steps(d.steps[1], DELTA_STEPS, width, NULL, s[1]);
+		expect_same_delta(&d, width);
+		delta_free(&d);
+	}
+}
+
+/* One position against float64. */
+static void delta_step_is_right(void **unused)
+{
+	uint64_t state = 39;
+	const uint32_t width = 64;
+	struct delta d;
+	delta_make(&state, width, &d);
+	const struct delta_step *step = &d.steps[0][0];
+	fast->delta_steps(step, 1, width, d.s, d.s);
+	for (uint32_t j = 0; j < width; j++) {
+		double met = 0, out = 0;
+		for (uint32_t i = 0; i < width; i++)
+			met += (double)step->k[i] * (double)step->decay *
+			       (double)d.s[(size_t)width * width + i * width + j];
+		const double difference = ((double)step->v[j] - met) * (double)step->beta;
+		for (uint32_t i = 0; i < width; i++)
+			out += (double)step->q[i] *
+			       ((double)step->decay *
+					(double)d.s[(size_t)width * width + i * width + j] +
+				(double)step->k[i] * difference);
+		assert_true(fabs(out - (double)step->out[j]) < 1e-4);
+	}
+	delta_free(&d);
+}
+
+static void convolve(void **unused)
+{
+	uint64_t state = 40;
+	struct buffers s = buffers_make(&state);
+	for (uint32_t taps = 2; taps <= 5; taps++)
+		for (uint32_t n = 1; n <= 67; n += 3) {
+			const float *inputs[5];
+			for (uint32_t t = 0; t < taps; t++)
+				inputs[t] = s.x + 100 * t;
+			c_kernels->convolve(s.a, inputs, taps, s.y, n);
+			fast->convolve(s.b, inputs, taps, s.y, n);
+			expect_equal(&s, n, "convolve");
+			double sum = 0;
+			for (uint32_t t = 0; t < taps; t++)
+				sum += (double)inputs[t][n - 1] * (double)s.y[(n - 1) * taps + t];
+			assert_true(fabs(sum - (double)s.b[n - 1]) < 1e-5);
+		}
+	buffers_free(&s);
+}
+
 /* Every exponent, sign and rounding case; all four billion floats were tried once by hand. */
 static void to_f16(void **unused)
 {
@@ -382,6 +493,9 @@ int main(void)
 		cmocka_unit_test(add_and_scale),
 		cmocka_unit_test(quantize),
 		cmocka_unit_test(quantize_odd_values),
+		cmocka_unit_test(delta_steps),
+		cmocka_unit_test(delta_step_is_right),
+		cmocka_unit_test(convolve),
 		cmocka_unit_test(to_f16),
 		cmocka_unit_test(from_f16),
 	};
