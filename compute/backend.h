@@ -3,8 +3,9 @@
  * Asynchronous throughout: `slice_submit` returns at once, work runs in the order of submission on
  * the backend's own leader thread, and `done` is called on that thread; it must hand over to its
  * own thread and return quickly. Sequence operations are submitted in the same order as batches, so
- * a roll-back cannot race with rows. The arithmetic is that of numerics.md: results do not depend
- * on batch, chunking, threads or slice. */
+ * a roll-back cannot race with rows. While the leader has nothing to do, the caller may do short work
+ * itself (`slice_run_here`) and saves two changes of threads. The arithmetic is that of numerics.md:
+ * results do not depend on batch, chunking, threads or slice. */
 #ifndef COMPUTE_BACKEND_H
 #define COMPUTE_BACKEND_H
 
@@ -21,6 +22,9 @@
 #define KV_TRIM_BACK 64u
 /* Sequences and checkpoints that a slice can hold at the same time. */
 #define KV_SEQUENCES_MAX 128u
+
+/* Stack of a thread that computes: attention keeps tiles on it; some systems give 512 KiB. */
+#define BACKEND_STACK_BYTES (2u << 20)
 
 struct backend;
 
@@ -108,6 +112,11 @@ struct work {
 };
 
 void slice_submit(struct slice *slice, struct work *work);
+
+/* Does the work on this thread, in the leader's place, and sets its result; `done` is not called.
+ * False, and nothing was done: the leader has work, or another is in its place; submit it. The
+ * thread has a stack of at least BACKEND_STACK_BYTES. */
+bool slice_run_here(struct slice *slice, struct work *work);
 
 struct slice_usage {
 	uint32_t sequences;

@@ -255,6 +255,12 @@ void slice_submit(struct slice *slice, struct work *work)
 	backend_queue(slice->backend, work);
 }
 
+bool slice_run_here(struct slice *slice, struct work *work)
+{
+	work->slice = slice;
+	return backend_run_here(slice->backend, work);
+}
+
 static bool cancelled(const struct work *work)
 {
 	return work->cancel && atomic_load(work->cancel);

@@ -45,7 +45,7 @@ struct head {
 	uint64_t charged_bytes;
 	const struct model_shape *shape; /* borrowed */
 	uint32_t n_vocab;
-	float *logits;     /* [n_vocab]; the leader's while a hop is in HOP_OUTPUT */
+	float *logits;     /* [n_vocab]; whose thread computes, while a hop is in HOP_OUTPUT */
 	uint32_t *scratch; /* [2 * n_vocab] */
 	struct list running, waiting;
 	uint32_t n_running, n_waiting;
@@ -460,7 +460,7 @@ static void pump(struct head *head)
 	if (head->failed)
 		return;
 	start_waiting(head);
-	while (head->flights_out < RING_FLIGHTS_MAX) {
+	while (!head->failed && head->flights_out < RING_FLIGHTS_MAX) {
 		struct head_request *request = choose(head);
 		struct hop *hop = request ? ring_hop_take(head->ring) : NULL;
 		if (!hop)
@@ -523,9 +523,9 @@ static void take_token(struct head *head, struct head_request *request, uint32_t
 		end_request(head, request, REQUEST_END_LENGTH);
 }
 
-/* On the leader, right after the output product: the logits are still in its cache, and nobody else
- * touches them or the request's tokens while this flight is the request's newest. */
-static void sample_on_leader(struct hop *hop)
+/* Right after the output product, on the thread that made it: the logits are still in its cache, and
+ * nobody else touches them or the request's tokens while this flight is the request's newest. */
+static void sample(struct hop *hop)
 {
 	const struct head *head = hop->head;
 	const struct head_request *request = hop->request;
@@ -547,7 +547,7 @@ static void compute_logits(struct head *head, struct hop *hop)
 {
 	hop->phase = HOP_OUTPUT;
 	hop->head = head;
-	hop->on_leader = sample_on_leader;
+	hop->after_works = sample;
 	hop->n_works = 1;
 	hop->works[0] = (struct work){ .kind = WORK_OUTPUT,
 				       .n_rows = hop->flight.n_rows,

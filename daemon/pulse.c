@@ -7,6 +7,7 @@ void pulse_init(struct pulse *pulse)
 	atomic_init(&pulse->asked_ms, NOT_ASKED);
 	atomic_init(&pulse->moved_ms, 0);
 	atomic_init(&pulse->busy, 0);
+	atomic_init(&pulse->stands_in, false);
 }
 
 bool pulse_ask(struct pulse *pulse, int64_t now_ms)
@@ -37,10 +38,16 @@ void pulse_end(struct pulse *pulse)
 	atomic_fetch_sub(&pulse->busy, 1);
 }
 
+void pulse_stand_in(struct pulse *pulse, bool on)
+{
+	atomic_store(&pulse->stands_in, on);
+}
+
 bool pulse_stuck(const struct pulse *pulse, int64_t now_ms)
 {
 	const int64_t asked_ms = atomic_load(&pulse->asked_ms);
-	if (asked_ms != NOT_ASKED && now_ms - asked_ms > PULSE_ANSWER_MS)
+	if (asked_ms != NOT_ASKED && !atomic_load(&pulse->stands_in) &&
+	    now_ms - asked_ms > PULSE_ANSWER_MS)
 		return true;
 	return atomic_load(&pulse->busy) > 0 && now_ms - atomic_load(&pulse->moved_ms) > PULSE_WORK_MS;
 }

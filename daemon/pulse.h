@@ -15,6 +15,7 @@ struct pulse {
 	atomic_int_fast64_t asked_ms; /* -1: no letter is under way */
 	atomic_int_fast64_t moved_ms;
 	atomic_uint busy; /* groups of work given and not done */
+	atomic_bool stands_in;
 };
 
 void pulse_init(struct pulse *pulse);
@@ -23,6 +24,8 @@ void pulse_answer(struct pulse *pulse);
 void pulse_begin(struct pulse *pulse, int64_t now_ms); /* before a group of work is given */
 void pulse_move(struct pulse *pulse, int64_t now_ms);  /* a piece of it is done */
 void pulse_end(struct pulse *pulse);
+/* The first does the second's work itself for a while: then it is not expected to answer. */
+void pulse_stand_in(struct pulse *pulse, bool on);
 bool pulse_stuck(const struct pulse *pulse, int64_t now_ms);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CREDITS_AT_ONCE (RING_FLIGHTS_MAX / 2)
+
 /* The first failure of an epoch is the one that is told; the node stops the ring then. A neighbour
  * that closed its connection in good order (FAIL_CANCELLED) had a reason, which is on its way to us:
  * requests do not end with a guess. */
@@ -56,7 +58,7 @@ struct hop *ring_hop_take(struct ring *ring)
 	struct hop *hop = epoch->free_hops;
 	if (!hop)
 		return NULL;
-	epoch->free_hops = hop->next_free;
+	epoch->free_hops = hop->next;
 	epoch->hops_out++;
 	struct flight *flight = &hop->flight;
 	memset(flight, 0, offsetof(struct flight, rows));
@@ -66,7 +68,7 @@ struct hop *ring_hop_take(struct ring *ring)
 	flight->dtype = (uint16_t)epoch->plan.wire;
 	hop->n_works = 0;
 	hop->code = FAIL_NONE;
-	hop->on_leader = NULL;
+	hop->after_works = NULL;
 	hop->request = NULL;
 	return hop;
 }
@@ -74,55 +76,42 @@ struct hop *ring_hop_take(struct ring *ring)
 void ring_hop_free(struct ring *ring, struct hop *hop)
 {
 	struct ring_epoch *epoch = ring->epoch;
-	hop->next_free = epoch->free_hops;
+	hop->next = epoch->free_hops;
 	epoch->free_hops = hop;
 	epoch->hops_out--;
 }
 
-static void on_work_done(struct work *work)
-{
-	struct hop *hop = work->context;
-	pulse_move(&hop->ring->pulse, clock_ms());
-	if (work->code && !hop->code)
-		hop->code = work->code;
-	if (work != &hop->works[hop->n_works - 1])
-		return;
-	if (hop->on_leader && !hop->code)
-		hop->on_leader(hop);
-	mailbox_post(hop->ring->inbox, &hop->letter);
-}
-
-void ring_hop_compute(struct ring *ring, struct hop *hop)
-{
-	struct ring_epoch *epoch = ring->epoch;
-	hop->code = FAIL_NONE;
-	for (uint32_t i = 0; i < hop->n_works; i++) {
-		hop->works[i].cancel = &epoch->cancel;
-		hop->works[i].done = on_work_done;
-		hop->works[i].context = hop;
-	}
-	pulse_begin(&ring->pulse, clock_ms());
-	for (uint32_t i = 0; i < hop->n_works; i++)
-		slice_submit(epoch->slice, &hop->works[i]);
-}
-
 /* ---- sending on ---- */
 
+/* Several at once: a credit for each flight would wake the neighbour once more for each. It always
+ * has some, and no two links can starve each other: to be without, it must have given us more than
+ * RING_FLIGHTS_MAX - CREDITS_AT_ONCE flights that we still have, and so must we the next. */
 static void grant_credit(struct ring *ring, struct hop *hop)
 {
 	if (hop->from == HOP_FROM_HEAD)
 		return;
-	struct link *link = ring->epoch->in[hop->from].link;
-	if (link)
-		link_send_raw(link, MESSAGE_CREDIT, ring->credit.data, ring->credit.size, NULL, 0);
+	struct ring_neighbour *from = &ring->epoch->in[hop->from];
 	hop->from = HOP_FROM_HEAD;
+	if (++from->owed < CREDITS_AT_ONCE)
+		return;
+	from->owed = 0;
+	if (from->link)
+		link_send_raw(from->link, MESSAGE_CREDIT, ring->credit.data, ring->credit.size,
+			      NULL, 0);
 }
 
 static void put_on_wire(struct ring *ring, struct ring_neighbour *to, struct hop *hop)
 {
 	struct buf *encoded = &ring->epoch->encoded;
+	const bool as_they_lie = hop->flight.dtype == WIRE_F32;
+	size_t size = 0;
 	buf_clear(encoded);
-	flight_encode(&hop->flight, hop->states, encoded);
+	if (as_they_lie) {
+		flight_encode_head(&hop->flight, encoded);
+		size = flight_bytes(&hop->flight) - encoded->size;
+	} else {
+		flight_encode(&hop->flight, hop->states, encoded);
+	}
 	if (encoded->failed) {
 		struct fail why;
 		fail_set(&why, FAIL_MEMORY, "no memory to send a flight");
@@ -131,7 +120,7 @@ static void put_on_wire(struct ring *ring, struct ring_neighbour *to, struct hop
 	}
 	to->credits--;
 	const uint64_t before = link_bytes_sent(to->link);
-	link_send_raw(to->link, MESSAGE_FLIGHT, encoded->data, encoded->size, NULL, 0);
+	link_send_raw(to->link, MESSAGE_FLIGHT, encoded->data, encoded->size, hop->states, size);
 	ring_count(ring, link_bytes_sent(to->link) - before, 0);
 }
 
@@ -234,7 +223,7 @@ static void meet_stage(struct ring *ring, struct hop *hop)
 	}
 	hop->phase = HOP_LAYERS;
 	hop->n_works = 0;
-	hop->on_leader = NULL;
+	hop->after_works = NULL;
 	if (route_first_visit(&epoch->plan, hop->flight.stage))
 		add_operations(&hop->flight, hop);
 	if (hop->flight.n_rows > 0)
@@ -264,9 +253,8 @@ static void compute_failed(struct ring *ring, struct hop *hop)
 	ring_hop_free(ring, hop); /* the head, where there is one, has failed its requests */
 }
 
-void ring_hop_computed(struct letter *letter)
+void ring_hop_computed(struct hop *hop)
 {
-	struct hop *hop = LIST_ITEM(letter, struct hop, letter);
 	struct ring *ring = hop->ring;
 	pulse_end(&ring->pulse);
 	if (hop->code || ring->epoch->stopping)
@@ -384,6 +372,7 @@ void ring_put_link(struct ring *ring, struct link *link, uint16_t device, bool o
 		epoch->n_connected--;
 	}
 	neighbour->link = link;
+	neighbour->owed = 0;
 	epoch->n_connected++;
 	if (!outgoing) {
 		ring->message.type = MESSAGE_CREDIT;
@@ -431,6 +420,20 @@ static void *run_thread(void *argument)
 	return NULL;
 }
 
+/* It computes too, now and then. */
+static int start_thread(struct ring *ring)
+{
+	pthread_attr_t attributes;
+	int error = pthread_attr_init(&attributes);
+	if (error)
+		return error;
+	error = pthread_attr_setstacksize(&attributes, BACKEND_STACK_BYTES);
+	if (!error)
+		error = pthread_create(&ring->thread, &attributes, run_thread, ring);
+	pthread_attr_destroy(&attributes);
+	return error;
+}
+
 struct ring *ring_create(struct mailbox *home, struct account *account,
 			 const struct ring_events *events, void *context, struct fail *fail)
 {
@@ -447,12 +450,14 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 	tally_init(&ring->tally, &ring->news);
 	buf_init(&ring->credit);
 	ring->message.type = MESSAGE_CREDIT;
-	ring->message.credit.flights = 1;
+	ring->message.credit.flights = CREDITS_AT_ONCE;
 	message_encode(&ring->message, &ring->credit);
+	ring_line_init(ring);
 	ring->inbox = mailbox_create(&ring->loop);
-	if (ring->inbox && pthread_create(&ring->thread, NULL, run_thread, ring) == 0)
+	if (ring->inbox && start_thread(ring) == 0)
 		return ring;
 	fail_set(fail, FAIL_MEMORY, "cannot start the ring thread");
+	ring_line_close(ring);
 	if (ring->inbox)
 		mailbox_close(ring->inbox);
 	uv_run(&ring->loop, UV_RUN_DEFAULT);
@@ -464,6 +469,7 @@ struct ring *ring_create(struct mailbox *home, struct account *account,
 static void do_end(struct letter *letter)
 {
 	struct ring *ring = LIST_ITEM(letter, struct ring, end.letter);
+	ring_line_close(ring);
 	mailbox_close(ring->inbox);
 }
 

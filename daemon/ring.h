@@ -2,13 +2,14 @@
  *
  * Thread rules. All functions here are called on the loop thread and post letters to the ring
  * thread, which owns everything else: ring connections, flights, and on the head the requests.
- * Events come back on the loop thread through its mailbox. Compute runs on the backend's leader;
- * its `done` posts the flight back to the ring thread.
+ * Events come back on the loop thread through its mailbox. Compute runs on the backend's leader,
+ * whose `done` posts the flight back to the ring thread; a single row that takes little is computed
+ * by the ring thread itself while the leader has nothing (ring_line.c).
  *
  * A flight on its way: a neighbour's link (or the head's scheduler) gives it, its sequence
  * operations and rows run through the stage's layers, the next stage's device gets it. The head
- * never has more than RING_FLIGHTS_MAX flights out, and every link grants as many credits, so no
- * cycle of full links can form. */
+ * never has more than RING_FLIGHTS_MAX flights out, and every link has as many credits, granted anew
+ * half of them at once, so no cycle of full links can form. */
 #ifndef DAEMON_RING_H
 #define DAEMON_RING_H
 

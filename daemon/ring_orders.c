@@ -199,9 +199,9 @@ static int allocate_hops(struct ring *ring, struct ring_epoch *epoch, struct fai
 	for (uint32_t i = 0; i < RING_FLIGHTS_MAX; i++) {
 		struct hop *hop = &epoch->hops[i];
 		hop->ring = ring;
-		hop->letter.handle = ring_hop_computed;
+		hop->letter.handle = ring_line_letter;
 		hop->states = epoch->states + i * values;
-		hop->next_free = epoch->free_hops;
+		hop->next = epoch->free_hops;
 		epoch->free_hops = hop;
 	}
 	return 0;
@@ -213,6 +213,7 @@ static void do_serve(struct letter *letter)
 	struct ring *ring = epoch->ring;
 	struct fail why;
 	ring->epoch = epoch;
+	ring_line_forget(ring);
 	uint16_t neighbours[PLAN_DEVICES_MAX];
 	epoch->n_out = route_successors(&epoch->plan, epoch->self, neighbours);
 	epoch->n_in = route_predecessors(&epoch->plan, epoch->self, neighbours);

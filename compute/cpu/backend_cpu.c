@@ -12,6 +12,8 @@
 #define SPIN_US    50 /* the next batch of a busy ring mostly comes sooner */
 #define SPIN_LOOKS 64
 
+_Static_assert(POOL_STACK_BYTES == BACKEND_STACK_BYTES, "a guest needs what the leader has");
+
 struct backend {
 	struct account *account; /* borrowed */
 	const struct kernels *kernels;
@@ -25,6 +27,7 @@ struct backend {
 	pthread_cond_t called; /* a backend_call was answered */
 	struct work *first, **last;
 	atomic_uint queued; /* what the leader spins on */
+	bool leads, guest;  /* the leader, or a caller in its place, is at work */
 	bool stop;
 };
 
@@ -53,7 +56,7 @@ static struct work *take_work(struct backend *backend)
 {
 	spin(backend);
 	pthread_mutex_lock(&backend->lock);
-	while (!backend->first && !backend->stop)
+	while (backend->guest || (!backend->first && !backend->stop))
 		pthread_cond_wait(&backend->wake, &backend->lock);
 	struct work *work = backend->first;
 	if (work) {
@@ -62,8 +65,17 @@ static struct work *take_work(struct backend *backend)
 			backend->last = &backend->first;
 		atomic_fetch_sub(&backend->queued, 1);
 	}
+	backend->leads = work != NULL;
 	pthread_mutex_unlock(&backend->lock);
 	return work;
+}
+
+/* Before anybody is told of the work: then the place is free for who hears of it. */
+static void leave_work(struct backend *backend)
+{
+	pthread_mutex_lock(&backend->lock);
+	backend->leads = false;
+	pthread_mutex_unlock(&backend->lock);
 }
 
 static void answer_call(struct backend *backend, struct call *call)
@@ -71,8 +83,16 @@ static void answer_call(struct backend *backend, struct call *call)
 	call->fn(call->context);
 	pthread_mutex_lock(&backend->lock);
 	call->answered = true;
+	backend->leads = false;
 	pthread_cond_broadcast(&backend->called);
 	pthread_mutex_unlock(&backend->lock);
+}
+
+static void run_timed(struct work *work)
+{
+	const int64_t begin_us = clock_us();
+	slice_run(work->slice, work);
+	work->busy_us = clock_us() - begin_us;
 }
 
 static void *lead(void *context)
@@ -85,9 +105,8 @@ static void *lead(void *context)
 			answer_call(backend, (struct call *)(void *)work);
 			continue;
 		}
-		const int64_t begin_us = clock_us();
-		slice_run(work->slice, work);
-		work->busy_us = clock_us() - begin_us;
+		run_timed(work);
+		leave_work(backend);
 		work->done(work);
 	}
 	return NULL;
@@ -102,6 +121,34 @@ void backend_queue(struct backend *backend, struct work *work)
 	atomic_fetch_add(&backend->queued, 1);
 	pthread_cond_signal(&backend->wake);
 	pthread_mutex_unlock(&backend->lock);
+}
+
+static bool take_place(struct backend *backend)
+{
+	pthread_mutex_lock(&backend->lock);
+	const bool taken = !backend->leads && !backend->guest && !backend->first;
+	backend->guest |= taken;
+	pthread_mutex_unlock(&backend->lock);
+	return taken;
+}
+
+static void leave_place(struct backend *backend)
+{
+	pthread_mutex_lock(&backend->lock);
+	backend->guest = false;
+	if (backend->first)
+		pthread_cond_signal(&backend->wake);
+	pthread_mutex_unlock(&backend->lock);
+}
+
+bool backend_run_here(struct backend *backend, struct work *work)
+{
+	if (!take_place(backend))
+		return false;
+	kernels_prepare_thread();
+	run_timed(work);
+	leave_place(backend);
+	return true;
 }
 
 void backend_call(struct backend *backend, void (*fn)(void *context), void *context)

@@ -9,21 +9,24 @@ after another wherever they lie, so
 
     hop = (token time of n hosts - token time of one host) / n
 
-is what a hop adds: sealing, the kernel's sockets, waking three threads, opening. Token times are
-the head's own, the mean over each answer; the best and the middle answer are printed. All hosts
-share the cores of this machine: other load makes answers slower, never faster. Without MODEL a tiny
-random one is made, and the one that PRIMAD_TEST_MODEL names is taken too. Needs root."""
+is what a hop adds: sealing, the kernel's sockets, waking threads, opening. Token times are the
+head's own, the mean over each answer; the best and the middle answer are printed. Beside them stands
+the floor: as many bytes to another host over bare TCP, between two programs that do nothing else
+(pingpong.c). All hosts share the cores of this machine: other load makes answers slower, never
+faster. Without MODEL a tiny random one is made, and the one that PRIMAD_TEST_MODEL names is taken
+too. Needs root."""
 import argparse
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 from daemons import UnixConnection, tiny_model  # noqa: E402
-from home import Home, wait_for, why_not  # noqa: E402
+from home import BUILD, Home, wait_for, why_not  # noqa: E402
 from test_three_hosts import ask, good, join, together, upload  # noqa: E402
 
 NAMES = ("desk", "laptop", "attic", "shed")
@@ -95,7 +98,17 @@ def measure(hosts, model, options):
     return times, sent
 
 
-def show(model, times, sent):
+def bare_us(hosts, size):
+    """One way of `size` bytes between the first two hosts: (best, middle)."""
+    program = BUILD / "tests" / "bench" / "pingpong"
+    server = hosts[1].spawn(program, stdout=subprocess.PIPE, text=True)
+    port = server.stdout.readline().strip()
+    done = hosts[0].exec(program, hosts[1].address, port, size, 3000)
+    server.wait(10)
+    return [float(word) for word in done.stdout.split()]
+
+
+def show(hosts, model, times, sent):
     print(f"\n{model}\nhosts  token us: best  middle   hop us: best  middle   bytes a flight")
     alone = times[1]
     for n, all_times in times.items():
@@ -105,6 +118,10 @@ def show(model, times, sent):
             line += f"   {(best - min(alone)) / n:12.0f} {(middle - statistics.median(alone)) / n:7.0f}"
             line += f"   {sent[n]:14.0f}"
         print(line, flush=True)
+    if sent:
+        size = round(max(sent.values()))
+        print(f"bare TCP, {size} bytes one way: best {{:.0f}} us, middle {{:.0f}} us".format(
+            *bare_us(hosts, size)), flush=True)
 
 
 def models_of(options, folder):
@@ -132,7 +149,7 @@ def main():
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
         for path in models_of(options, folder):
             upload(hosts[0], path)
-            show(path.stem, *measure(hosts, path.stem, options))
+            show(hosts, path.stem, *measure(hosts, path.stem, options))
 
 
 if __name__ == "__main__":

@@ -39,11 +39,25 @@ static void work_that_moves_is_life(void **state)
 	assert_false(pulse_stuck(&pulse, 1000002 + 2 * PULSE_WORK_MS));
 }
 
+static void who_works_need_not_answer(void **state)
+{
+	struct pulse pulse;
+	pulse_init(&pulse);
+	pulse_ask(&pulse, 1000);
+	pulse_begin(&pulse, 1000);
+	pulse_stand_in(&pulse, true);
+	assert_false(pulse_stuck(&pulse, 1001 + PULSE_ANSWER_MS));
+	assert_true(pulse_stuck(&pulse, 1001 + PULSE_WORK_MS));
+	pulse_stand_in(&pulse, false);
+	assert_true(pulse_stuck(&pulse, 1001 + PULSE_ANSWER_MS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_in_time_is_life),
 		cmocka_unit_test(work_that_moves_is_life),
+		cmocka_unit_test(who_works_need_not_answer),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
