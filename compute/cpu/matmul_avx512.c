@@ -1,6 +1,5 @@
 /* Products of quantised weights: columns of 32 outputs are unpacked into two panels, which meet all
- * rows of activations. Panels stay in the first cache, and storing them takes no time from
- * arithmetic, so that one row is multiplied this way too. */
+ * rows of activations. Panels stay in the first cache. */
 #include "compute/cpu/avx512.h"
 #include "compute/cpu/c.h"
 #include "compute/cpu/multiply_avx512.h"

@@ -1,16 +1,9 @@
 #include "compute/cpu/multiply_avx512.h"
 
-#include "compute/cpu/rows.h"
-#include "compute/cpu/turn_avx512.h"
+#include "compute/cpu/steps_avx512.h"
 
 /* Rows of a tile: with two panels, integers and sums of so many fill the registers. */
 #define TILE_ROWS 6
-
-/* What the products of a format look like, known to the compiler. */
-struct kind {
-	bool fine;    /* 16 columns share a scale, not 32 */
-	bool minimum; /* the format has minima, and no offset */
-};
 
 /* Where the integers of each group start: what weights are too large by is taken off in advance. */
 struct starts {
@@ -26,44 +19,13 @@ struct tile {
 	__m512 v[TILE_ROWS][PANELS];
 };
 
-struct inputs inputs_of(const struct matmul *product)
-{
-	return (struct inputs){
-		.rows = product->rows,
-		.stride = row_bytes(ROW_I8, product->n_in),
-		.scale = row_scale_offset(product->n_in),
-		.weighted = row_weighted_offset(product->n_in),
-		.sum = row_sum_offset(product->n_in),
-		.narrow = row_narrow_offset(product->n_in),
-	};
-}
-
 FORCE_INLINE void starts_set(struct kind kind, const struct columns *columns,
 			     const struct inputs *in, int rows, struct starts *starts)
 {
-	const __m512i factor = _mm512_set1_epi32(-columns->offset);
-	const uint32_t scale = kind.fine ? 2 : 1;
-	const __mmask16 mask = (__mmask16)((1u << (columns->n * scale)) - 1);
 	UNROLL
-	for (int r = 0; r < rows; r++) {
-		const uint8_t *row = in->rows + (size_t)r * in->stride;
-		const int32_t *sums = (const void *)(row + (kind.fine ? in->narrow : in->sum));
-		const __m512i v = _mm512_maskz_loadu_epi32(mask, sums + columns->block * scale);
-		_mm512_store_si512(starts->group[r], _mm512_mullo_epi32(v, factor));
-	}
-}
-
-FORCE_INLINE __m512i repeat_32(const uint8_t *bytes)
-{
-	int32_t value;
-	__builtin_memcpy(&value, bytes, sizeof(value));
-	return _mm512_set1_epi32(value);
-}
-
-FORCE_INLINE __m512 input_float(const struct inputs *in, size_t part, int row, uint32_t block)
-{
-	const float *floats = (const void *)(in->rows + (size_t)row * in->stride + part);
-	return _mm512_set1_ps(floats[block]);
+	for (int r = 0; r < rows; r++)
+		_mm512_store_si512(starts->group[r], starts_of(kind, in, r, columns->block,
+							       columns->n, columns->offset));
 }
 
 /* `vectors` times four columns, from vector w of each panel and x of the first row on. */
@@ -83,18 +45,6 @@ FORCE_INLINE void add_products(const struct panel *panels, uint32_t w, int vecto
 	}
 }
 
-/* What meets the minima: the scale times the sum of the group's columns. */
-FORCE_INLINE __m512 input_weighted(struct kind kind, const struct inputs *in, int row,
-				   uint32_t block, uint32_t group)
-{
-	if (!kind.fine)
-		return input_float(in, in->weighted, row, block);
-	const int32_t *sums = (const void *)(in->rows + (size_t)row * in->stride + in->narrow);
-	const uint32_t first = 2 * block + group % 2;
-	return _mm512_mul_ps(input_float(in, in->scale, row, block),
-			     _mm512_cvtepi32_ps(_mm512_set1_epi32(sums[first])));
-}
-
 /* The float step of a group. */
 FORCE_INLINE void add_group(struct kind kind, const struct panel *panels, uint32_t group,
 			    const struct inputs *in, uint32_t block, int rows,
@@ -102,17 +52,11 @@ FORCE_INLINE void add_group(struct kind kind, const struct panel *panels, uint32
 {
 	UNROLL
 	for (int r = 0; r < rows; r++) {
-		const __m512 scale = input_float(in, in->scale, r, block);
-		const __m512 weighted =
-			kind.minimum ? input_weighted(kind, in, r, block, group) : scale;
+		const struct group_inputs at = group_inputs(kind, in, r, block, group);
 		UNROLL
-		for (int p = 0; p < PANELS; p++) {
-			__m512 *sum = &tile->v[r][p];
-			*sum = _mm512_fmadd_ps(_mm512_mul_ps(panels[p].scale[group], scale),
-					       _mm512_cvtepi32_ps(integers->v[r][p]), *sum);
-			if (kind.minimum)
-				*sum = _mm512_fmadd_ps(panels[p].minimum[group], weighted, *sum);
-		}
+		for (int p = 0; p < PANELS; p++)
+			tile->v[r][p] = step(kind, integers->v[r][p], panels[p].scale[group],
+					     panels[p].minimum[group], &at, tile->v[r][p]);
 	}
 }
 

@@ -4,17 +4,9 @@
 
 #include "compute/cpu/kernels.h"
 #include "compute/cpu/panel_avx512.h"
+#include "compute/cpu/steps_avx512.h"
 
 #define PANELS 2
-
-/* Rows of activations: ROW_I8 of rows.h. */
-struct inputs {
-	const uint8_t *rows;
-	size_t stride;                       /* bytes */
-	size_t scale, weighted, sum, narrow; /* offsets in a row */
-};
-
-struct inputs inputs_of(const struct matmul *product);
 
 /* The same columns of PANELS times sixteen outputs. */
 struct columns {

@@ -13,6 +13,8 @@ static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
 	if (is_for_avx2(product))
 		avx2_matmul(product, first, end);
+	else if (product->n_rows == 1 && avx512_has_direct(product->type))
+		avx512_matmul_direct(product, first, end);
 	else
 		avx512_matmul_integer(product, first, end);
 }

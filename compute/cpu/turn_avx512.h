@@ -11,7 +11,7 @@
 #if defined(__clang__) /* the two compilers spell it differently */
 #define UNROLL _Pragma("unroll")
 #else
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 64")
 #endif
 
 FORCE_INLINE __m128i load_128(const uint8_t *bytes)

@@ -92,6 +92,15 @@ FORCE_INLINE __m512 column_floats(const struct column_16 *column)
 	return _mm512_cvtph_ps(_mm256_load_si256((const void *)column->lanes));
 }
 
+/* The four bytes before `end`, which are at the end of a block: fewer loads than one for each row.
+ */
+FORCE_INLINE __m512i words_before(struct sixteen rows, size_t end)
+{
+	__m512i v[4];
+	turn_16(rows, end - 16, v);
+	return v[3];
+}
+
 /* Values of IQ4_NL and IQ4_XS, made unsigned by OFFSET_ANY. */
 FORCE_INLINE __m512i iq4_values(void)
 {
