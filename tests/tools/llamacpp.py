@@ -1,38 +1,24 @@
 """llama.cpp's libllama by ctypes, as an oracle: tokens in, logits out. Needs a build of llama.cpp
 with shared libraries (the folder that holds libllama.so). A tool for developers; no test needs it.
 
+On quantised weights llama.cpp's CPU backend rounds the inputs of products to int8: for Gemma 3 270M
+(Q4_K_M) that moves the next token's distribution by 5e-3 nats. Its BLAS backend (a build with
+-DGGML_BLAS=ON) turns the weights into floats and multiplies floats, where 32 rows or more pass
+together: that is the reference for the model itself. Such a build gets the weights as they are in
+the file, since repacked ones are for the CPU backend alone.
+
 The structures are those of llama.h of 2026-08. Only leading fields are named; the defaults that the
 library gives are compared, so that a build whose layout differs is refused."""
 import ctypes
 import os
 
-import gguf
 import numpy
 
 
-def write_f32(source, target):
-    """The same model with every tensor as F32, four bytes a weight. On it llama.cpp computes with
-    f32 activations, so that its distributions are a reference. On quantised weights it rounds the
-    inputs of products to int8: for Gemma 3 270M (Q4_K_M, 376 positions of seven texts) that moves
-    them by 5.0e-3 nats, and one token at a time differs from one batch by 6.9e-3."""
-    reader = gguf.GGUFReader(source)
-    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
-    for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name == "general.architecture":
-            continue
-        element = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(name, field.contents(), field.types[0], element)
-    for tensor in reader.tensors:
-        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
-        writer.add_tensor(tensor.name, values.reshape([int(n) for n in reversed(tensor.shape)]))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 class ModelParams(ctypes.Structure):
-    _fields_ = [("rest", ctypes.c_uint64 * 64)]
+    _fields_ = [("before", ctypes.c_uint8 * 72), ("vocab_only", ctypes.c_bool),
+                ("check_tensors", ctypes.c_bool), ("use_extra_bufts", ctypes.c_bool),
+                ("rest", ctypes.c_uint8 * 437)]
 
 
 class ContextParams(ctypes.Structure):
@@ -51,11 +37,17 @@ class Batch(ctypes.Structure):
                 ("logits", ctypes.POINTER(ctypes.c_int8))]
 
 
+BLAS = "libggml-blas.so"
 LOG = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
+def has_blas(folder):
+    return os.path.exists(os.path.join(folder, BLAS))
+
+
 def load(folder):
-    for name in ("libggml-base.so", "libggml-cpu.so", "libggml.so"):
+    for name in ("libggml-base.so", "libggml-cpu.so", *([BLAS] if has_blas(folder) else []),
+                 "libggml.so"):
         ctypes.CDLL(os.path.join(folder, name), ctypes.RTLD_GLOBAL)
     lib = ctypes.CDLL(os.path.join(folder, "libllama.so"))
     pointer = ctypes.c_void_p
@@ -90,8 +82,11 @@ class LlamaCpp:
         if (params.n_ctx, params.n_batch, params.n_ubatch) != (512, 2048, 512):
             raise SystemExit("this build of llama.cpp has another layout of its parameters")
         params.n_ctx, params.n_threads, params.n_threads_batch = n_ctx, threads, threads
-        self.model = lib.llama_model_load_from_file(os.fsencode(model),
-                                                    lib.llama_model_default_params())
+        weights = lib.llama_model_default_params()
+        if (weights.vocab_only, weights.use_extra_bufts) != (False, True):
+            raise SystemExit("this build of llama.cpp has another layout of its parameters")
+        weights.use_extra_bufts = not has_blas(folder)
+        self.model = lib.llama_model_load_from_file(os.fsencode(model), weights)
         if not self.model:
             raise SystemExit(f"llama.cpp cannot load {model}")
         self.vocab = lib.llama_model_get_vocab(self.model)
