@@ -64,44 +64,77 @@ FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct input
 
 /* ---- 256-blocks ---- */
 
-/* The products of 64 columns, group after group as they come: [groups of the block][rows]. */
+/* The products of 64 columns join the sums, group after group. */
 FORCE_INLINE void part_256(uint32_t type, struct octet octet, const struct k_head *head, int part,
-			   const struct inputs *in, int rows, uint32_t block,
-			   __m256i products[][ROWS_MAX])
+			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	const int width = group_width(type);
 	__m256i w[16];
 	unpack_64(type, octet, head, part, w);
 	UNROLL
 	for (int g = 0; g < 64 / width; g++) {
-		const int column = group_column(type, part, g);
+		const int column = 64 * part + width * g, group = column / width;
 		UNROLL
-		for (int r = 0; r < rows; r++)
-			products[column / width][r] =
-				group_products(type, w + g * width / 4,
-					       input_row(in, r) + 256 * (size_t)block + column);
+		for (int r = 0; r < rows; r++) {
+			const uint8_t *row = input_row(in, r);
+			const __m256i products = group_products(type, w + g * width / 4,
+								row + 256 * (size_t)block + column);
+			const struct group_inputs at = group_inputs(
+				type, in, row, (uint32_t)(256 / width) * block + (uint32_t)group);
+			sums[r] = step(type, products, head->scale[group], head->min[group], &at,
+				       sums[r]);
+		}
 	}
 }
 
 FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inputs *in, int rows,
 			    uint32_t block, __m256 *sums)
 {
-	const int groups = 256 / group_width(type);
 	struct k_head head;
-	__m256i products[16][ROWS_MAX];
 	unpack_head(type, octet, &head);
-	part_256(type, octet, &head, 0, in, rows, block, products);
-	part_256(type, octet, &head, 1, in, rows, block, products);
-	part_256(type, octet, &head, 2, in, rows, block, products);
-	part_256(type, octet, &head, 3, in, rows, block, products);
 	UNROLL
-	for (int g = 0; g < groups; g++) {
+	for (int part = 0; part < 4; part++)
+		part_256(type, octet, &head, part, in, rows, block, sums);
+}
+
+/* Q6_K: products of 64 columns whose groups do not follow one another: [16][rows]. */
+FORCE_INLINE void products_6(struct octet octet, int part, const struct inputs *in, int rows,
+			     uint32_t block, __m256i products[][ROWS_MAX])
+{
+	__m256i w[16];
+	unpack_64(TENSOR_Q6_K, octet, NULL, part, w);
+	UNROLL
+	for (int g = 0; g < 4; g++) {
+		const int column = group_column(TENSOR_Q6_K, part, g);
 		UNROLL
-		for (int r = 0; r < rows; r++) {
-			const struct group_inputs at = group_inputs(
-				type, in, input_row(in, r), (uint32_t)groups * block + (uint32_t)g);
-			sums[r] = step(type, products[g][r], head.scale[g], head.min[g], &at,
-				       sums[r]);
+		for (int r = 0; r < rows; r++)
+			products[column / 16 % 8][r] =
+				group_products(TENSOR_Q6_K, w + 4 * g,
+					       input_row(in, r) + 256 * (size_t)block + column);
+	}
+}
+
+FORCE_INLINE void block_6(struct octet octet, const struct inputs *in, int rows, uint32_t block,
+			  __m256 *sums)
+{
+	struct k_head head;
+	unpack_head(TENSOR_Q6_K, octet, &head);
+	UNROLL
+	for (int half = 0; half < 2; half++) {
+		__m256i products[8][ROWS_MAX];
+		products_6(octet, 2 * half, in, rows, block, products);
+		products_6(octet, 2 * half + 1, in, rows, block, products);
+		UNROLL
+		for (int g = 0; g < 8; g++) {
+			const int group = 8 * half + g;
+			UNROLL
+			for (int r = 0; r < rows; r++) {
+				const struct group_inputs at =
+					group_inputs(TENSOR_Q6_K, in, input_row(in, r),
+						     16 * block + (uint32_t)group);
+				sums[r] = step(TENSOR_Q6_K, products[g][r], head.scale[group],
+					       head.min[group], &at, sums[r]);
+			}
 		}
 	}
 }
@@ -208,6 +241,8 @@ FORCE_INLINE void block_any(uint32_t type, struct octet octet, const struct inpu
 		block_iq(type, octet, in, rows, block, sums);
 	else if (type == TENSOR_Q2_K || type == TENSOR_Q3_K)
 		block_low(type, octet, in, rows, block, sums);
+	else if (type == TENSOR_Q6_K)
+		block_6(octet, in, rows, block, sums);
 	else if (is_256(type))
 		block_256(type, octet, in, rows, block, sums);
 	else
@@ -217,24 +252,26 @@ FORCE_INLINE void block_any(uint32_t type, struct octet octet, const struct inpu
 /* ---- rows of blocks ---- */
 
 /* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far
- * enough ahead for slow memory. The processor's own prefetching does not follow eight short rows at
- * once. */
+ * enough ahead for slow memory. */
 static size_t fetch_distance(size_t stride)
 {
 	const size_t octet_bytes = 8 * stride;
 	return (FETCH_BYTES_MIN + octet_bytes - 1) / octet_bytes * octet_bytes;
 }
 
-/* Asks for a share of rows to come, as large as the block now at work. */
-FORCE_INLINE void fetch_ahead(const uint8_t *ahead, uint32_t block, size_t bytes)
+/* Asks of eight rows to come for what is at work of those before them: `bytes` from `from` on. The
+ * lines of a row follow one another, and few are asked for at once: of many a processor leaves
+ * some. */
+FORCE_INLINE void fetch_ahead(struct octet ahead, size_t from, size_t bytes)
 {
-	ahead += 8 * block * bytes;
-	UNROLL
-	for (size_t i = 0; i < 8 * bytes; i += 64)
-		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+	for (size_t i = (from + 63) & ~(size_t)63; i < from + bytes; i += 64) {
+		UNROLL
+		for (size_t r = 0; r < AVX2_LANES; r++)
+			_mm_prefetch((const char *)ahead.bytes + r * ahead.stride + i, _MM_HINT_T1);
+	}
 }
 
-FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t *ahead,
+FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, struct octet ahead,
 			       const struct inputs *in, int rows, struct cut cut, float *out,
 			       size_t out_stride)
 {
@@ -245,9 +282,9 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const uint8_t 
 		for (int r = 0; r < rows; r++)
 			sums[r] = _mm256_setzero_ps();
 		for (uint32_t b = segment_first(s, cut); b < end; b++) {
-			const struct octet at = { octet.bytes + (size_t)b * block_bytes(type),
-						  octet.stride };
-			fetch_ahead(ahead, b, block_bytes(type));
+			const size_t from = (size_t)b * block_bytes(type);
+			const struct octet at = { octet.bytes + from, octet.stride };
+			fetch_ahead(ahead, from, block_bytes(type));
 			block_any(type, at, in, rows, b, sums);
 		}
 		for (int r = 0; r < rows; r++)
@@ -266,7 +303,7 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	const struct cut cut = cut_of(product, traits[type].columns);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
-		const uint8_t *ahead = octet.bytes + distance;
+		const struct octet ahead = { octet.bytes + distance, stride };
 		if (product->n_rows == 1)
 			direct_octet(type, octet, ahead, &in, 1, cut, product->out + o, 0);
 		else

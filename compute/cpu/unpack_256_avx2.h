@@ -36,7 +36,7 @@ FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
 
 FORCE_INLINE void unpack_head_6(struct octet octet, struct k_head *head)
 {
-	const __m256 d = load_halves(octet, 208);
+	const __m256 d = _mm256_mul_ps(load_halves(octet, 208), _mm256_set1_ps(0x1p-24f));
 	__m256i v[4];
 	turn_16(octet, 192, v);
 	UNROLL
@@ -78,7 +78,8 @@ FORCE_INLINE void unpack_head_3(struct octet octet, struct k_head *head)
 {
 	__m256i v[4];
 	turn_16(octet, 94, v);
-	const __m256 d = low_halves(_mm256_srli_epi32(v[3], 16));
+	const __m256 d =
+		_mm256_mul_ps(low_halves(_mm256_srli_epi32(v[3], 16)), _mm256_set1_ps(0x1p-24f));
 	const __m256i low[2] = { join_halves(v[0], v[1]), join_halves(v[1], v[2]) };
 	const __m256i high = join_halves(v[2], v[3]);
 	UNROLL

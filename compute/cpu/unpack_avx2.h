@@ -125,9 +125,10 @@ FORCE_INLINE __m256 byte_float(__m256i v, int j)
 	return _mm256_cvtepi32_ps(pick(v, j, -1, -1, -1));
 }
 
+/* The same of signed ones, times 2^24. */
 FORCE_INLINE __m256 signed_byte_float(__m256i v, int j)
 {
-	return _mm256_cvtepi32_ps(_mm256_srai_epi32(pick(v, -1, -1, -1, j), 24));
+	return _mm256_cvtepi32_ps(pick(v, -1, -1, -1, j));
 }
 
 /* The F16 at `offset` of each row. */
