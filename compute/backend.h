@@ -92,7 +92,7 @@ struct work {
 	struct layer_range layers;
 	uint32_t n_rows;
 	const struct work_row *rows; /* [n_rows] */
-	float *hidden;               /* [n_rows, n_embd], in place */
+	float *hidden;               /* [n_rows, model_row_floats], in place */
 	float *logits;               /* [rows that want, n_vocab] */
 	/* Sequence work, as in proto/flight.h. A checkpoint is known by its sequence and its number,
 	 * keeps until the sequence is dropped and may be restored again and again. */

@@ -98,14 +98,19 @@ static const struct family families[] = {
 		.wide_scale_layers = 62,
 	},
 	{
-		/* Gemma 4: 31B; the smaller ones have parts that are not known here */
+		/* Gemma 4: 31B; 26B-A4B, with experts; E2B and E4B, whose layers know the token */
 		.name = "gemma4",
 		.pairing = ROPE_HALVES,
 		.activation = ACTIVATION_GELU_TANH,
 		.parts = LAYER_PRE_NORM | LAYER_POST_NORM | LAYER_QK_NORM | LAYER_V_NORM,
-		.may = LAYER_FUSED_QKV | LAYER_OUT_SCALE,
+		.may = LAYER_FUSED_QKV | LAYER_OUT_SCALE | LAYER_EXPERT_SCALE | LAYER_FUSED_EXPERTS,
 		.reads = READS_LOGIT_CAP,
 		.rope_factors = true,
+		.may_have_experts = true,
+		.experts_renormalised = true,
+		.expert_parts = LAYER_DENSE_BESIDE,
+		.may_share_kv = true,
+		.may_know_tokens = true,
 		.scaled_embedding = true,
 		.sliding_period = 6,
 		.sliding_rope_base = 10000.0f,
@@ -163,15 +168,16 @@ static const struct family_tensor tensors[] = {
 	{ "attn_q.weight", DIM_EMBD, DIM_Q, 0, LAYER_FUSED_QKV | LAYER_Q_GATE | LAYER_DELTA,
 	  SLOT_Q },
 	{ "attn_q.weight", DIM_EMBD, DIM_Q_GATED, LAYER_Q_GATE, 0, SLOT_Q },
-	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV | LAYER_DELTA, SLOT_K },
-	{ "attn_v.weight", DIM_EMBD, DIM_V, 0, LAYER_FUSED_QKV | LAYER_V_IS_K | LAYER_DELTA,
-	  SLOT_V },
-	{ "attn_qkv.weight", DIM_EMBD, DIM_QKV, LAYER_FUSED_QKV, 0, SLOT_QKV },
+	{ "attn_k.weight", DIM_EMBD, DIM_K, 0, LAYER_FUSED_QKV | LAYER_DELTA | LAYER_SHARED_KV,
+	  SLOT_K },
+	{ "attn_v.weight", DIM_EMBD, DIM_V, 0,
+	  LAYER_FUSED_QKV | LAYER_V_IS_K | LAYER_DELTA | LAYER_SHARED_KV, SLOT_V },
+	{ "attn_qkv.weight", DIM_EMBD, DIM_QKV, LAYER_FUSED_QKV, LAYER_SHARED_KV, SLOT_QKV },
 	{ "attn_q.bias", DIM_Q, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_Q_BIAS },
 	{ "attn_k.bias", DIM_K, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_K_BIAS },
 	{ "attn_v.bias", DIM_V, DIM_ONE, LAYER_QKV_BIAS, 0, SLOT_V_BIAS },
 	{ "attn_q_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, 0, SLOT_Q_NORM },
-	{ "attn_k_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, 0, SLOT_K_NORM },
+	{ "attn_k_norm.weight", DIM_HEAD_K, DIM_ONE, LAYER_QK_NORM, LAYER_SHARED_KV, SLOT_K_NORM },
 	{ "attn_q_norm.weight", DIM_Q, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_Q_NORM },
 	{ "attn_k_norm.weight", DIM_K, DIM_ONE, LAYER_QK_NORM_WIDE, 0, SLOT_K_NORM },
 	{ "attn_output.weight", DIM_HEADS, DIM_EMBD, 0, LAYER_DELTA, SLOT_ATTN_OUT },
@@ -197,9 +203,23 @@ static const struct family_tensor tensors[] = {
 	  SLOT_GATE_UP },
 	{ "ffn_down.weight", DIM_FF, DIM_EMBD, 0, LAYER_EXPERTS, SLOT_DOWN },
 	{ "ffn_gate_inp.weight", DIM_EMBD, DIM_EXPERTS, LAYER_EXPERTS, 0, SLOT_ROUTER },
-	{ "ffn_gate_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_GATE, DIM_EXPERTS },
-	{ "ffn_up_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, 0, SLOT_UP, DIM_EXPERTS },
+	{ "ffn_gate_inp.scale", DIM_EMBD, DIM_ONE, LAYER_DENSE_BESIDE, 0, SLOT_ROUTER_NORM },
+	{ "pre_ffw_norm_2.weight", DIM_EMBD, DIM_ONE, LAYER_DENSE_BESIDE, 0, SLOT_EXPERT_NORM },
+	{ "ffn_gate_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, LAYER_FUSED_EXPERTS, SLOT_GATE,
+	  DIM_EXPERTS },
+	{ "ffn_up_exps.weight", DIM_EMBD, DIM_FF, LAYER_EXPERTS, LAYER_FUSED_EXPERTS, SLOT_UP,
+	  DIM_EXPERTS },
+	{ "ffn_gate_up_exps.weight", DIM_EMBD, DIM_GATE_UP, LAYER_EXPERTS | LAYER_FUSED_EXPERTS, 0,
+	  SLOT_GATE_UP, DIM_EXPERTS },
 	{ "ffn_down_exps.weight", DIM_FF, DIM_EMBD, LAYER_EXPERTS, 0, SLOT_DOWN, DIM_EXPERTS },
+	{ "ffn_down_exps.scale", DIM_EXPERTS, DIM_ONE, LAYER_EXPERT_SCALE, 0, SLOT_EXPERT_SCALE },
+	{ "post_ffw_norm_2.weight", DIM_EMBD, DIM_ONE, LAYER_DENSE_BESIDE, 0,
+	  SLOT_EXPERT_POST_NORM },
+	{ "ffn_gate.weight", DIM_EMBD, DIM_FF_SHARED, LAYER_DENSE_BESIDE, 0, SLOT_SHARED_GATE },
+	{ "ffn_up.weight", DIM_EMBD, DIM_FF_SHARED, LAYER_DENSE_BESIDE, 0, SLOT_SHARED_UP },
+	{ "ffn_down.weight", DIM_FF_SHARED, DIM_EMBD, LAYER_DENSE_BESIDE, 0, SLOT_SHARED_DOWN },
+	{ "post_ffw_norm_1.weight", DIM_EMBD, DIM_ONE, LAYER_DENSE_BESIDE, 0,
+	  SLOT_SHARED_POST_NORM },
 	{ "ffn_gate_inp_shexp.weight", DIM_EMBD, DIM_ONE, LAYER_SHARED_EXPERT, 0,
 	  SLOT_SHARED_SHARE },
 	{ "ffn_gate_shexp.weight", DIM_EMBD, DIM_FF_SHARED, LAYER_SHARED_EXPERT, 0,
@@ -212,6 +232,9 @@ static const struct family_tensor tensors[] = {
 	{ "ffn_up_exps.bias", DIM_FF, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_UP_BIAS },
 	{ "ffn_down_exps.bias", DIM_EMBD, DIM_EXPERTS, LAYER_EXPERT_BIAS, 0, SLOT_DOWN_BIAS },
 	{ "post_ffw_norm.weight", DIM_EMBD, DIM_ONE, LAYER_POST_NORM, 0, SLOT_POST_FFN_NORM },
+	{ "inp_gate.weight", DIM_EMBD, DIM_TOKEN, LAYER_TOKEN_INPUT, 0, SLOT_TOKEN_GATE },
+	{ "proj.weight", DIM_TOKEN, DIM_EMBD, LAYER_TOKEN_INPUT, 0, SLOT_TOKEN_OUT },
+	{ "post_norm.weight", DIM_EMBD, DIM_ONE, LAYER_TOKEN_INPUT, 0, SLOT_TOKEN_NORM },
 	{ "layer_output_scale.weight", DIM_ONE, DIM_ONE, LAYER_OUT_SCALE, 0, SLOT_OUT_SCALE },
 };
 
@@ -299,7 +322,11 @@ uint64_t family_dim_size(enum family_dim dim, const struct model_shape *shape,
 	case DIM_DELTA_WIDTH:
 		return delta->width;
 	case DIM_FF_SHARED:
-		return shape->n_ff_shared;
+		return layer->n_ff_shared;
+	case DIM_TOKEN:
+		return shape->n_token;
+	case DIM_TOKENS:
+		return (uint64_t)shape->n_layers * shape->n_token;
 	case DIM_DELTA_TAPS:
 		return delta->taps;
 	}
@@ -317,6 +344,10 @@ const char *family_part_tensor(enum layer_part part)
 		return "layer_output_scale.weight";
 	case LAYER_FUSED_QKV:
 		return "attn_qkv.weight";
+	case LAYER_EXPERT_SCALE:
+		return "ffn_down_exps.scale";
+	case LAYER_FUSED_EXPERTS:
+		return "ffn_gate_up_exps.weight";
 	default:
 		return NULL;
 	}

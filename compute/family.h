@@ -43,6 +43,9 @@ struct family {
 	bool sliding_unscaled;   /* RoPE of layers with a window is never scaled, nor has factors */
 	bool sliding_heads;      /* heads of layers with a window may have widths of their own */
 	bool may_have_spare;       /* layers that guess further tokens, which are left aside */
+	bool may_share_kv;         /* the last layers read keys and values of earlier ones */
+	bool may_know_tokens;      /* layers may be told of the token itself */
+	uint32_t expert_parts;     /* that layers have besides, where the file counts experts */
 	bool may_have_experts;      /* when the file counts some; LAYER_EXPERTS in parts: must */
 	enum expert_gating gating;  /* where the file does not say */
 	bool experts_renormalised;  /* likewise */
@@ -61,7 +64,7 @@ enum family_dim {
 	DIM_HEADS_N /* n_head */, DIM_FF, DIM_GATE_UP, DIM_HEAD_K, DIM_HALF_ROT, DIM_EXPERTS,
 	DIM_Q_GATED /* twice DIM_Q */, DIM_DELTA_MIXED /* q, k and v */, DIM_DELTA_VALUES,
 	DIM_DELTA_HEADS /* value heads */, DIM_DELTA_WIDTH, DIM_DELTA_TAPS,
-	DIM_FF_SHARED
+	DIM_FF_SHARED, DIM_TOKEN /* what a layer is told of a token */, DIM_TOKENS /* what all are */
 };
 
 /* What a tensor is to a layer: a field of struct weights_layer; a fused one is several. */
@@ -72,6 +75,8 @@ enum family_slot {
 	SLOT_ROUTER_BIAS, SLOT_GATE_BIAS, SLOT_UP_BIAS, SLOT_DOWN_BIAS, SLOT_OUT_SCALE, SLOT_Z, SLOT_ALPHA, SLOT_BETA,
 	SLOT_CONV, SLOT_DT_BIAS, SLOT_DECAY, SLOT_DELTA_NORM,
 	SLOT_SHARED_GATE, SLOT_SHARED_UP, SLOT_SHARED_DOWN, SLOT_SHARED_SHARE,
+	SLOT_SHARED_POST_NORM, SLOT_ROUTER_NORM, SLOT_EXPERT_NORM, SLOT_EXPERT_POST_NORM,
+	SLOT_EXPERT_SCALE, SLOT_TOKEN_GATE, SLOT_TOKEN_OUT, SLOT_TOKEN_NORM,
 	FAMILY_SLOTS
 };
 

@@ -26,7 +26,7 @@ static void ffn_gate(void *context, uint32_t row, uint32_t thread)
 static void ffn_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	forward_end_layer(forward, row);
+	forward_end_ffn(forward, row);
 }
 
 void ffn_dense(struct forward *forward)

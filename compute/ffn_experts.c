@@ -2,12 +2,22 @@
 #include "compute/forward_inside.h"
 #include "compute/router.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A row goes through few experts of many. All rows of a batch that go through one expert form one
  * product with it, so that a prompt reads each expert once. Pairs of row and expert lie in the
  * order of experts; as many experts at a time as fit the buffers form a group. A row adds its
  * experts up in rising order, whatever the groups are. */
+
+/* Gemma 4 has a dense FFN beside the experts instead: it is the shared expert, but the stream meets
+ * it, the experts and the router through norms of their own, and both results are normed before
+ * they are added. */
+
+static bool is_beside(const struct forward *forward)
+{
+	return forward->layer->parts & LAYER_DENSE_BESIDE;
+}
 
 /* The matrix of one row that says how much the shared expert counts. */
 static struct matrix share_of(const struct forward *forward)
@@ -30,6 +40,41 @@ static void experts_input(void *context, uint32_t row, uint32_t thread)
 	forward_add_branch(forward, row, held->out_bias, held->post_attn_norm);
 	forward_quantise(forward, forward_norm(forward, row, held->ffn_norm), n_embd, row, readers,
 			 n_readers);
+	memset(forward->branch + (size_t)row * n_embd, 0, n_embd * sizeof(float));
+}
+
+/* The same where a dense FFN stands beside, which comes first. */
+static void dense_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct weights_layer *held = forward->held;
+	const struct matrix *const readers[] = { &held->shared_gate, &held->shared_up };
+	forward_add_branch(forward, row, held->out_bias, held->post_attn_norm);
+	forward_quantise(forward, forward_norm(forward, row, held->ffn_norm),
+			 forward->shape->n_embd, row, readers, 2);
+}
+
+/* norm(h) / sqrt(n_embd), ready for the router */
+static void router_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const struct matrix *const readers[] = { &forward->held->router };
+	float *x = forward->normed + (size_t)row * n_embd;
+	forward_norm(forward, row, forward->held->router_norm);
+	forward->kernels->scale(x, (float)(1 / sqrt(n_embd)), n_embd);
+	forward_quantise(forward, x, n_embd, row, readers, 1);
+}
+
+/* After the router: its input had the same place. */
+static void beside_input(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct weights_layer *held = forward->held;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const struct matrix *const readers[] = { &held->gate, &held->up };
+	forward_quantise(forward, forward_norm(forward, row, held->expert_norm), n_embd, row,
+			 readers, 2);
 	memset(forward->branch + (size_t)row * n_embd, 0, n_embd * sizeof(float));
 }
 
@@ -133,6 +178,9 @@ static void experts_collect(void *context, uint32_t row, uint32_t thread)
 		if (pair < forward->group_first || pair >= forward->group_end)
 			continue;
 		float *out = forward->expert_out + (pair - forward->group_first) * n_embd;
+		if (forward->held->expert_scale)
+			kernels->scale(out, forward->held->expert_scale[choice->expert],
+				       shape->n_embd);
 		if (bias)
 			kernels->add(out, bias + choice->expert * n_embd, shape->n_embd);
 		kernels->add_scaled(forward->branch + row * n_embd, out, choice->weight,
@@ -148,7 +196,7 @@ static struct matmul expert_product(const struct forward *forward, const struct 
 	const enum row_format format = row_format_of(matrix->type);
 	struct matmul product =
 		forward_product(forward, matrix, end - pair, out + index * matrix->n_out);
-	product.weights += forward->pairs[pair].expert * (size_t)matrix->n_out *
+	product.weights += forward->pairs[pair].expert * (size_t)matrix->plane *
 			   weight_row_bytes(matrix->type, matrix->n_in);
 	product.rows = forward->gathered[format] + index * row_bytes(format, matrix->n_in);
 	return product;
@@ -217,8 +265,8 @@ static void shared_collect(void *context, uint32_t row, uint32_t thread)
 				     forward->expert_out + (size_t)row * n_embd, share, n_embd);
 }
 
-/* The expert that every row passes, after the others. */
-static void run_shared(struct forward *forward)
+/* out = the FFN that every row passes, of the rows' quantised inputs */
+static void multiply_shared(struct forward *forward, float *out)
 {
 	const struct weights_layer *held = forward->held;
 	const struct matrix share = share_of(forward);
@@ -228,35 +276,76 @@ static void run_shared(struct forward *forward)
 		forward_product(forward, &held->shared_up, n_rows, forward->up),
 		forward_product(forward, &share, n_rows, forward->shares),
 	};
-	forward_multiply(forward, inputs, 3);
+	forward_multiply(forward, inputs, held->shared_share ? 3 : 2);
 	forward_each_row(forward, shared_gate);
-	const struct matmul out =
-		forward_product(forward, &held->shared_down, n_rows, forward->expert_out);
-	forward_multiply(forward, &out, 1);
-	forward_each_row(forward, shared_collect);
+	const struct matmul down = forward_product(forward, &held->shared_down, n_rows, out);
+	forward_multiply(forward, &down, 1);
+}
+
+/* The branch becomes norm(dense) + norm(experts). */
+static void beside_output(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	const struct kernels *kernels = forward->kernels;
+	const struct weights_layer *held = forward->held;
+	const uint32_t n_embd = forward->shape->n_embd;
+	const float eps = forward->shape->norm_eps;
+	float *dense = forward->beside + (size_t)row * n_embd;
+	float *branch = forward->branch + (size_t)row * n_embd;
+	kernels->rms_norm(dense, dense, held->shared_post_norm, n_embd, eps);
+	kernels->rms_norm(branch, branch, held->expert_post_norm, n_embd, eps);
+	kernels->add(branch, dense, n_embd);
+	forward_end_ffn(forward, row);
 }
 
 static void experts_output(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
-	forward_end_layer(forward, row);
+	forward_end_ffn(forward, row);
 }
 
-void ffn_experts(struct forward *forward)
+static void route(struct forward *forward)
 {
-	const uint32_t n_pairs = forward->n_rows * forward->shape->n_expert_used;
 	const struct matmul router = forward_product(forward, &forward->held->router,
 						     forward->n_rows, forward->router_logits);
-	forward_each_row(forward, experts_input);
 	forward_multiply(forward, &router, 1);
 	forward_each_row(forward, experts_choose);
 	arrange(forward);
+}
+
+static void run_experts(struct forward *forward)
+{
+	const uint32_t n_pairs = forward->n_rows * forward->shape->n_expert_used;
 	for (uint32_t first = 0; first < n_pairs; first = forward->group_end) {
 		forward->group_first = first;
 		forward->group_end = end_of_group(forward, first);
 		run_group(forward);
 	}
-	if (forward->held->shared_share)
-		run_shared(forward);
+}
+
+static void run_beside(struct forward *forward)
+{
+	forward_each_row(forward, dense_input);
+	multiply_shared(forward, forward->beside);
+	forward_each_row(forward, router_input);
+	route(forward);
+	forward_each_row(forward, beside_input);
+	run_experts(forward);
+	forward_each_row(forward, beside_output);
+}
+
+void ffn_experts(struct forward *forward)
+{
+	if (is_beside(forward)) {
+		run_beside(forward);
+		return;
+	}
+	forward_each_row(forward, experts_input);
+	route(forward);
+	run_experts(forward);
+	if (forward->held->shared_share) { /* after the others */
+		multiply_shared(forward, forward->expert_out);
+		forward_each_row(forward, shared_collect);
+	}
 	forward_each_row(forward, experts_output);
 }

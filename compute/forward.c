@@ -57,10 +57,15 @@ void forward_multiply(const struct forward *forward, const struct matmul *produc
 	matmul_run(forward->pool, forward->kernels, products, n_products);
 }
 
+float *forward_row(const struct forward *forward, uint32_t row)
+{
+	return forward->hidden + (size_t)row * forward->row_floats;
+}
+
 const float *forward_norm(const struct forward *forward, uint32_t row, const float *norm)
 {
 	const uint32_t n_embd = forward->shape->n_embd;
-	const float *h = forward->hidden + (size_t)row * n_embd;
+	const float *h = forward_row(forward, row);
 	float *x = forward->normed + (size_t)row * n_embd;
 	if (!norm)
 		return h;
@@ -81,16 +86,19 @@ void forward_add_branch(const struct forward *forward, uint32_t row, const float
 		kernels->rms_norm(branch, branch, post_norm, n_embd, shape->norm_eps);
 	if (shape->residual_scale != 1.0f)
 		kernels->scale(branch, shape->residual_scale, n_embd);
-	kernels->add(forward->hidden + (size_t)row * n_embd, branch, n_embd);
+	kernels->add(forward_row(forward, row), branch, n_embd);
 }
 
-void forward_end_layer(const struct forward *forward, uint32_t row)
+void forward_end_ffn(const struct forward *forward, uint32_t row)
 {
-	const uint32_t n_embd = forward->shape->n_embd;
 	forward_add_branch(forward, row, NULL, forward->held->post_ffn_norm);
-	if (forward->held->out_scale)
-		forward->kernels->scale(forward->hidden + (size_t)row * n_embd,
-					forward->held->out_scale[0], n_embd);
+}
+
+static void scale_stream(void *context, uint32_t row, uint32_t thread)
+{
+	struct forward *forward = context;
+	forward->kernels->scale(forward_row(forward, row), forward->held->out_scale[0],
+				forward->shape->n_embd);
 }
 
 /* ---- layers ---- */
@@ -117,6 +125,10 @@ void forward_layer(struct forward *forward, uint32_t layer, struct state *state,
 	};
 	mixers[forward->layer->mixer](forward);
 	ffns[forward->layer->ffn](forward);
+	if (forward->layer->parts & LAYER_TOKEN_INPUT)
+		token_input(forward);
+	if (forward->held->out_scale)
+		forward_each_row(forward, scale_stream);
 }
 
 /* ---- before and after the layers ---- */
@@ -158,12 +170,15 @@ enum fail_code forward_embed(struct forward *forward, const struct work_row *row
 		if (rows[i].token >= shape->n_vocab)
 			return FAIL_INVALID;
 	for (uint32_t i = 0; i < n_rows; i++) {
-		float *row = hidden + (size_t)i * shape->n_embd;
+		float *row = hidden + (size_t)i * forward->row_floats;
 		forward->kernels->dequantize_row(
 			table->type, table->data + rows[i].token * row_size, shape->n_embd, row);
 		if (shape->embedding_scale != 1.0f)
 			forward->kernels->scale(row, shape->embedding_scale, shape->n_embd);
+		memset(row + shape->n_embd, 0, shape->n_row_kv * sizeof(float));
 	}
+	if (shape->n_token)
+		token_inputs(forward, rows, n_rows, hidden);
 	return FAIL_NONE;
 }
 
@@ -209,9 +224,9 @@ static uint32_t gather_wanted(struct forward *forward, const struct work_row *ro
 		if (rows[*at].want)
 			wanted[count++] = *at;
 	for (uint32_t i = 0; i < count; i++) {
-		forward->kernels->rms_norm(forward->normed, hidden + (size_t)wanted[i] * n_embd,
-					   forward->weights->output_norm, n_embd,
-					   forward->shape->norm_eps);
+		forward->kernels->rms_norm(
+			forward->normed, hidden + (size_t)wanted[i] * forward->row_floats,
+			forward->weights->output_norm, n_embd, forward->shape->norm_eps);
 		quantise_fine(forward, forward->normed, i, count, &forward->weights->output);
 	}
 	return count;

@@ -60,9 +60,9 @@ static struct widths widths_of(const struct model *model)
 			widths.ones = max_u32(widths.ones, layer->head_v);
 		if (layer->parts & LAYER_Q_GATE)
 			widths.gated = max_u32(widths.gated, 2 * layer->n_head * layer->head_k);
-		widths.ff = max_u32(widths.ff, layer->n_ff);
+		widths.ff = max_u32(widths.ff, max_u32(layer->n_ff, layer->n_ff_shared));
 	}
-	widths.ff = max_u32(widths.ff, shape->n_ff_shared);
+	widths.ff = max_u32(widths.ff, shape->n_token);
 	for (uint32_t i = 0; i < shape->n_ropes; i++)
 		widths.rope = max_u32(widths.rope, shape->ropes[i].n_rot);
 	widths.q = max_u32(widths.q, delta_channels(shape));
@@ -91,6 +91,8 @@ static uint64_t lay_out_experts(struct forward *to, const struct model_shape *sh
 	to->pairs = place(base, &at, choices * sizeof(*to->pairs));
 	to->expert_next = place(base, &at, (shape->n_expert + 1) * sizeof(*to->expert_next));
 	to->expert_out = place(base, &at, to->pairs_max * (uint64_t)shape->n_embd * sizeof(float));
+	if (shape->layers[0].parts & LAYER_DENSE_BESIDE)
+		to->beside = place(base, &at, rows * shape->n_embd * sizeof(float));
 	return at;
 }
 
@@ -131,8 +133,10 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	const uint64_t logits = config->head ? 2ull * FORWARD_OUTPUT_ROWS * shape->n_vocab : 0;
 	const uint64_t least = 2ull * FORWARD_OUTPUT_ROWS, quantised = rows > least ? rows : least;
 	const uint64_t pairs = rows > shape->n_expert_used ? rows : shape->n_expert_used;
+	const uint64_t tokens = config->head ? (uint64_t)shape->n_layers * shape->n_token : 0;
 	uint64_t at = 0;
 	to->pairs_max = (uint32_t)pairs;
+	to->row_floats = model_row_floats(shape);
 	to->rope_width = widths.rope;
 	to->turns = place(base, &at, shape->n_ropes * sizeof(double) * (widths.rope / 2));
 	to->tables = place(base, &at, shape->n_ropes * rows * sizeof(float) * widths.rope);
@@ -156,6 +160,7 @@ static uint64_t lay_out(struct forward *to, const struct forward_config *config,
 	if (shape->n_expert)
 		at = lay_out_experts(to, shape, rows, base, at);
 	to->ones = fill(place(base, &at, widths.ones * sizeof(float)), widths.ones, 1);
+	to->token_row = place(base, &at, tokens * sizeof(float));
 	to->q_gated = place(base, &at, rows * widths.gated * sizeof(float));
 	if (shape->delta.width)
 		at = lay_out_delta(to, shape, rows, base, at);

@@ -3,7 +3,8 @@
  *
  * A layer is a mixer (mixer_*.c) and an FFN (ffn_*.c), each a row of a table in forward.c. A mixer
  * reads `hidden` and leaves its product in `branch`; an FFN adds that to `hidden`, and then its
- * own. A step's rows are independent. Inside compute only. */
+ * own; last a layer may look at the token itself (token_input.c). A step's rows are independent.
+ * Inside compute only. */
 #ifndef COMPUTE_FORWARD_INSIDE_H
 #define COMPUTE_FORWARD_INSIDE_H
 
@@ -49,7 +50,8 @@ struct forward {
 	struct state *state;
 	uint32_t state_layer;
 	const uint32_t *slots;
-	float *hidden;                   /* [n_rows, n_embd] */
+	float *hidden;                   /* [n_rows, row_floats]; the stream comes first in a row */
+	uint32_t row_floats;             /* see model_row_floats */
 	uint8_t *quantised[ROW_FORMATS]; /* [rows_max, or 2 * FORWARD_OUTPUT_ROWS if that is more],
 					    widest row; NULL: not in use */
 	float *normed;                   /* [rows_max, n_embd] */
@@ -63,6 +65,7 @@ struct forward {
 	float *partials;                 /* [n_head_kv, tiles, attention_partial_floats] */
 	float *q_gated;                  /* [rows_max, 2 * n_head * head_k] */
 	const float *ones;               /* widest v head or channels of a delta net */
+	float *token_row;                /* [n_layers * n_token]; head only */
 
 	/* delta nets; q holds what goes into the convolution */
 	float *convolved;                          /* [rows_max, channels] */
@@ -83,6 +86,7 @@ struct forward {
 	uint32_t *expert_next;          /* [n_expert + 1] */
 	uint8_t *gathered[ROW_FORMATS]; /* [pairs_max], widest row; NULL: not in use */
 	float *expert_out;              /* [pairs_max, n_embd] */
+	float *beside;                  /* [rows_max, n_embd]: of a dense FFN beside the experts */
 	uint32_t group_first, group_end;
 
 	uint32_t split_row, split_first, split_end; /* the row whose tiles are shared out */
@@ -93,6 +97,12 @@ void mixer_attention(struct forward *forward);
 void mixer_delta(struct forward *forward);
 void ffn_dense(struct forward *forward);
 void ffn_experts(struct forward *forward);
+
+/* What the layer makes of the token itself, after the FFN. */
+void token_input(struct forward *forward);
+/* Before all layers: what each of them is told of the tokens, written into the rows. */
+void token_inputs(struct forward *forward, const struct work_row *rows, uint32_t n_rows,
+		  float *hidden);
 
 /* Calls fn for pieces of one row each; a single row stays on the leader. */
 void forward_each_row(struct forward *forward, pool_fn fn);
@@ -110,8 +120,10 @@ void forward_multiply(const struct forward *forward, const struct matmul *produc
 /* h = h + residual_scale * norm(branch + bias); bias and norm may be NULL */
 void forward_add_branch(const struct forward *forward, uint32_t row, const float *bias,
 			const float *post_norm);
-/* The FFN's branch joins h, which is scaled where the layer says so. */
-void forward_end_layer(const struct forward *forward, uint32_t row);
+/* The FFN's branch joins h. */
+void forward_end_ffn(const struct forward *forward, uint32_t row);
+/* The stream of a row, and all that travels with it. */
+float *forward_row(const struct forward *forward, uint32_t row);
 /* norm(h), or h where there is no norm. */
 const float *forward_norm(const struct forward *forward, uint32_t row, const float *norm);
 

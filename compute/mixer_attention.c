@@ -6,6 +6,22 @@
 
 #define SPLIT_JOIN_TILES 16u /* joining more tiles than this is shared out too */
 
+static bool shares_kv(const struct forward *forward)
+{
+	return forward->layer->parts & LAYER_SHARED_KV;
+}
+
+/* Floats of all keys, or values, of a row. */
+static size_t keys_width(const struct layer_shape *layer)
+{
+	return (size_t)layer->n_head_kv * layer->head_k;
+}
+
+static size_t values_width(const struct layer_shape *layer)
+{
+	return (size_t)layer->n_head_kv * layer->head_v;
+}
+
 /* x = norm(h); ready for q, k, v */
 static void attention_input(void *context, uint32_t row, uint32_t thread)
 {
@@ -13,7 +29,7 @@ static void attention_input(void *context, uint32_t row, uint32_t thread)
 	const struct weights_layer *held = forward->held;
 	const struct matrix *const readers[] = { &held->q, &held->k, &held->v };
 	forward_quantise(forward, forward_norm(forward, row, held->attn_norm),
-			 forward->shape->n_embd, row, readers, 3);
+			 forward->shape->n_embd, row, readers, shares_kv(forward) ? 1 : 3);
 }
 
 /* Q [rows, n_head, head_k], K [rows, n_head_kv, head_k], V [rows, n_head_kv, head_v] */
@@ -27,7 +43,8 @@ static void attention_products(struct forward *forward)
 		forward_product(forward, &held->k, forward->n_rows, forward->k),
 		forward_product(forward, &held->v, forward->n_rows, forward->v),
 	};
-	forward_multiply(forward, products, forward->layer->parts & LAYER_V_IS_K ? 2 : 3);
+	const bool both = forward->layer->parts & LAYER_V_IS_K;
+	forward_multiply(forward, products, shares_kv(forward) ? 1 : both ? 2 : 3);
 }
 
 /* Norms each head, or all of them together. */
@@ -74,18 +91,18 @@ static void temper(const struct forward *forward, float *q, uint32_t row)
 static void append_some(const struct forward *forward, uint32_t row, uint32_t n_rows, uint32_t head)
 {
 	const struct layer_shape *shape = forward->layer;
-	const struct weights_layer *held = forward->held;
+	const size_t keys = keys_width(shape), values = values_width(shape);
 	const struct state *state = forward->state;
 	const uint32_t layer = forward->state_layer, position = forward->rows[row].position;
 	const uint32_t at = position % STATE_PAGE;
 	const enum kv_kind kind = state_kind(state);
-	const float *k = forward->k + (size_t)row * held->k.n_out + (size_t)head * shape->head_k;
-	const float *v = forward->v + (size_t)row * held->v.n_out + (size_t)head * shape->head_v;
+	const float *k = forward->k + row * keys + (size_t)head * shape->head_k;
+	const float *v = forward->v + row * values + (size_t)head * shape->head_v;
 	uint8_t *page = state_page(state, layer, forward->slots[row], position);
 	cache_put_keys(forward->kernels, kind, page + state_key_offset(state, layer, head), at,
-		       n_rows, k, held->k.n_out, shape->head_k);
+		       n_rows, k, (uint32_t)keys, shape->head_k);
 	cache_put_values(forward->kernels, kind, page + state_value_offset(state, layer, head), at,
-			 n_rows, v, held->v.n_out, shape->head_v);
+			 n_rows, v, (uint32_t)values, shape->head_v);
 }
 
 /* k and v of a span join the cache, one head of it. By spans, because neighbouring positions lie
@@ -106,6 +123,8 @@ static void append_span(void *context, uint32_t piece, uint32_t thread)
 
 static void append(struct forward *forward)
 {
+	if (!state_writes(forward->state, forward->state_layer))
+		return;
 	const uint32_t pieces = forward->n_spans * forward->layer->n_head_kv;
 	if (forward->n_rows > 1) {
 		pool_run(forward->pool, append_span, forward, pieces);
@@ -125,27 +144,52 @@ static void split_gates(const struct layer_shape *layer, float *both, float *q)
 	}
 }
 
-/* q, k = RoPE(norm(q)), RoPE(norm(k)) */
+/* k = RoPE(norm(k)), v = norm(v) */
+static void make_kv(const struct forward *forward, float *k, float *v, uint32_t row)
+{
+	const struct layer_shape *layer = forward->layer;
+	const struct weights_layer *held = forward->held;
+	if (layer->parts & LAYER_V_IS_K)
+		memcpy(v, k, keys_width(layer) * sizeof(float));
+	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
+	if (held->v_bias)
+		forward->kernels->add(v, held->v_bias, (uint32_t)values_width(layer));
+	for (uint32_t i = 0; i < layer->n_head_kv && layer->parts & LAYER_V_NORM; i++)
+		forward->kernels->rms_norm(v + i * layer->head_v, v + i * layer->head_v,
+					   forward->ones, layer->head_v, forward->shape->norm_eps);
+}
+
+/* Copies keys and values that layers share into the row, or out of it. */
+static void carry_kv(const struct forward *forward, float *k, float *v, uint32_t row)
+{
+	const struct layer_shape *layer = forward->layer;
+	const size_t keys = keys_width(layer), values = values_width(layer);
+	float *shared = forward_row(forward, row) + forward->shape->n_embd + layer->kv_at;
+	if (shares_kv(forward)) {
+		memcpy(k, shared, keys * sizeof(float));
+		memcpy(v, shared + keys, values * sizeof(float));
+	} else if (layer->kv_shared) {
+		memcpy(shared, k, keys * sizeof(float));
+		memcpy(shared + keys, v, values * sizeof(float));
+	}
+}
+
+/* q = RoPE(norm(q)), and likewise keys and values, or those that the row brought */
 static void attention_heads(void *context, uint32_t row, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct layer_shape *layer = forward->layer;
 	const struct weights_layer *held = forward->held;
 	float *q = forward->q + (size_t)row * layer->n_head * layer->head_k;
-	float *k = forward->k + (size_t)row * held->k.n_out;
-	float *v = forward->v + (size_t)row * held->v.n_out;
+	float *k = forward->k + row * keys_width(layer);
+	float *v = forward->v + row * values_width(layer);
 	if (layer->parts & LAYER_Q_GATE)
 		split_gates(layer, forward->q_gated + (size_t)row * held->q.n_out, q);
 	turn_heads(forward, q, layer->n_head, held->q_norm, held->q_bias, row);
 	temper(forward, q, row);
-	if (layer->parts & LAYER_V_IS_K)
-		memcpy(v, k, held->k.n_out * sizeof(float));
-	turn_heads(forward, k, layer->n_head_kv, held->k_norm, held->k_bias, row);
-	if (held->v_bias)
-		forward->kernels->add(v, held->v_bias, held->v.n_out);
-	for (uint32_t i = 0; i < layer->n_head_kv && layer->parts & LAYER_V_NORM; i++)
-		forward->kernels->rms_norm(v + i * layer->head_v, v + i * layer->head_v,
-					   forward->ones, layer->head_v, forward->shape->norm_eps);
+	if (!shares_kv(forward))
+		make_kv(forward, k, v, row);
+	carry_kv(forward, k, v, row);
 }
 
 static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head)

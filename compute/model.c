@@ -135,15 +135,35 @@ static bool is_placed(const struct model *model, const struct gguf_tensor *tenso
 	for (uint32_t j = 0; j < model->output.count; j++)
 		if (model->output.tensors[j] == tensor)
 			return true;
-	return model->embedding.tensors[0] == tensor;
+	for (uint32_t j = 0; j < model->embedding.count; j++)
+		if (model->embedding.tensors[j] == tensor)
+			return true;
+	return false;
 }
 
-/* Of a layer that guesses further tokens. */
+/* Some files keep, of layers that share keys and values, the matrices that made them once. */
+static bool is_unused_kv(const char *name)
+{
+	static const char *const names[] = { "attn_k.weight", "attn_v.weight",
+					     "attn_k_norm.weight" };
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Of a layer that guesses further tokens, or left over in one that shares keys and values. */
 static bool is_spare(const struct model *model, const struct gguf_tensor *tensor)
 {
+	const struct model_shape *shape = &model->shape;
 	unsigned layer;
-	return sscanf(tensor->name, "blk.%5u.", &layer) == 1 && layer >= model->shape.n_layers &&
-	       layer - model->shape.n_layers < model->shape.n_spare;
+	int end = 0;
+	if (sscanf(tensor->name, "blk.%5u.%n", &layer, &end) != 1 || end == 0)
+		return false;
+	if (layer < shape->n_layers)
+		return shape->layers[layer].parts & LAYER_SHARED_KV &&
+		       is_unused_kv(tensor->name + end);
+	return layer - shape->n_layers < shape->n_spare;
 }
 
 /* A tensor that nobody uses means that the model computes something we do not know of. */
@@ -163,12 +183,28 @@ static int refuse_rest(const struct model *model, struct fail *fail)
 	return 0;
 }
 
+static int place_embedding(struct model *model, struct fail *fail)
+{
+	struct unit *unit = &model->embedding;
+	int result = place_global(model, unit, "token_embd.weight", DIM_EMBD, DIM_VOCAB, fail);
+	if (model->shape.n_token == 0 || result)
+		return result;
+	result = place_global(model, unit, "per_layer_token_embd.weight", DIM_TOKENS, DIM_VOCAB,
+			      fail);
+	if (result == 0)
+		result = place_global(model, unit, "per_layer_model_proj.weight", DIM_EMBD,
+				      DIM_TOKENS, fail);
+	if (result == 0)
+		result = place_global(model, unit, "per_layer_proj_norm.weight", DIM_TOKEN, DIM_ONE,
+				      fail);
+	return result;
+}
+
 static int place_all(struct model *model, struct fail *fail)
 {
 	struct model_shape *shape = &model->shape;
 	shape->tied = gguf_tensor_find(model->gguf, "output.weight") == NULL;
-	int result = place_global(model, &model->embedding, "token_embd.weight", DIM_EMBD,
-				  DIM_VOCAB, fail);
+	int result = place_embedding(model, fail);
 	if (result == 0)
 		result = place_global(model, &model->output, "output_norm.weight", DIM_EMBD,
 				      DIM_ONE, fail);
@@ -282,6 +318,23 @@ uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint
 		return 0;
 	memcpy(tensors, unit->tensors, unit->count * sizeof(tensors[0]));
 	return unit->count;
+}
+
+uint32_t model_row_floats(const struct model_shape *shape)
+{
+	return model_row_needed(shape, 0);
+}
+
+uint32_t model_row_needed(const struct model_shape *shape, uint32_t layer)
+{
+	if (layer >= shape->n_layers)
+		return shape->n_embd;
+	return shape->n_embd + shape->n_row_kv + (shape->n_layers - layer) * shape->n_token;
+}
+
+uint32_t model_row_token(const struct model_shape *shape, uint32_t layer)
+{
+	return model_row_needed(shape, layer) - shape->n_token;
 }
 
 uint32_t model_kv_bytes(const struct model *model, uint32_t layer)

@@ -13,7 +13,7 @@
 
 #define MODEL_LAYERS_LIMIT 512
 #define MODEL_ROPES_MAX    2 /* of layers that see all positions, of layers with a window */
-#define UNIT_TENSORS_MAX   48
+#define UNIT_TENSORS_MAX   56
 #define EXPERTS_LIMIT      1024
 #define EXPERTS_USED_LIMIT 64
 #define DELTA_TAPS_LIMIT   16
@@ -50,6 +50,12 @@ enum layer_part {
 	LAYER_Q_GATE = 1 << 15,         /* beside each q head lies a gate for what it mixes */
 	LAYER_DELTA = 1 << 16,          /* the mixer is MIXER_DELTA */
 	LAYER_SHARED_EXPERT = 1 << 17,  /* one more expert that every row passes, with a gate */
+	LAYER_SHARED_KV = 1 << 18,      /* it reads the keys and values of an earlier layer */
+	LAYER_TOKEN_INPUT = 1 << 19,    /* after the FFN it looks at the token itself once more */
+	LAYER_DENSE_BESIDE = 1 << 20,   /* a dense FFN beside the experts, each with its norms */
+	LAYER_EXPERT_SCALE =
+		1 << 21, /* what an expert gives is multiplied by a number of its own */
+	LAYER_FUSED_EXPERTS = 1 << 22, /* one tensor holds gate and up of the experts */
 };
 
 /* The angle of pair i at a position: position * turn, where turn = base^(-2i/n_rot), divided by the
@@ -80,8 +86,12 @@ struct layer_shape {
 	uint32_t n_head, n_head_kv;
 	uint32_t head_k, head_v; /* width of a key and a value head */
 	uint32_t n_ff;           /* of one expert, where there are experts */
-	uint32_t window;         /* sliding: positions seen, itself included; else 0 */
-	uint32_t rope;           /* of model_shape.ropes */
+	uint32_t n_ff_shared;    /* of the FFN that every row passes beside them; 0: none */
+	uint32_t kv_of;  /* whose keys and values it reads: its own number, or an earlier one */
+	uint32_t kv_at;  /* where those lie among the keys and values of a row, if shared */
+	bool kv_shared;  /* later layers read those of this one */
+	uint32_t window; /* sliding: positions seen, itself included; else 0 */
+	uint32_t rope;   /* of model_shape.ropes */
 };
 
 struct model_shape {
@@ -102,11 +112,12 @@ struct model_shape {
 	float temperature;
 	struct delta_shape delta;         /* zero where no layer has one */
 	uint32_t n_expert, n_expert_used; /* 0: none */
-	uint32_t n_ff_shared;             /* of the shared expert; 0: none */
 	enum expert_gating gating;
 	bool experts_renormalised; /* the chosen ones' weights are divided by their sum */
 	float expert_scale;        /* then multiplied by it */
 	bool tied;                 /* output matrix = embedding table */
+	uint32_t n_token;          /* floats that each layer is told of the token itself; 0: none */
+	uint32_t n_row_kv; /* floats of keys and values that several layers share; 0: none */
 	uint32_t n_ropes;
 	struct rope_shape ropes[MODEL_ROPES_MAX];
 	struct layer_shape layers[MODEL_LAYERS_LIMIT];
@@ -126,14 +137,26 @@ const struct model_shape *model_shape(const struct model *model);
 const struct gguf *model_gguf(const struct model *model);
 const char *model_path(const struct model *model); /* "" when parsed from memory */
 
-/* The tensors of a unit (`layer` is ignored but for UNIT_LAYER). UNIT_OUTPUT holds the output norm,
+/* The tensors of a unit (`layer` is ignored but for UNIT_LAYER). UNIT_EMBEDDING begins with the
+ * table of token embeddings. UNIT_OUTPUT holds the output norm,
  * the output matrix (absent when tied) and the RoPE factors where the file has them; a device that
  * computes the output of a tied model needs UNIT_EMBEDDING too. RoPE factors, whose names do not
  * begin with "blk.", belong to every layer unit as well. Gives their number. */
 uint32_t model_unit_tensors(const struct model *model, enum unit_kind kind, uint32_t layer,
 			    const struct gguf_tensor *tensors[UNIT_TENSORS_MAX]);
 
-/* Bytes of K and V, F16, per position of this layer; 0 of recurrent ones. */
+/* A row on its way through the layers: the stream (n_embd), the keys and values that later layers
+ * share (n_row_kv, from the layer that makes them on, before it zeros), then what each layer is
+ * told of its token (n_token each, the last layer's first). So a part of the layers needs nothing
+ * of another one's but the row, and what is behind the needed floats need not travel. */
+uint32_t model_row_floats(const struct model_shape *shape);
+/* How many of them, from the first, the layers from `layer` on (n_layers: the output) need. */
+uint32_t model_row_needed(const struct model_shape *shape, uint32_t layer);
+/* Where in a row a layer finds what it is told of the token. */
+uint32_t model_row_token(const struct model_shape *shape, uint32_t layer);
+
+/* Bytes of K and V, F16, per position of this layer; 0 of recurrent ones. Layers that share count
+ * as the others do: each device that holds some of them keeps a copy. */
 uint32_t model_kv_bytes(const struct model *model, uint32_t layer);
 /* Floats that a recurrent layer keeps of a sequence, whatever its length: the last inputs of its
  * convolution, then its heads' matrices; 0 for other layers. */

@@ -15,6 +15,8 @@
 #define FF_LIMIT         (1u << 20)
 #define CONTEXT_LIMIT    (1u << 27)
 #define TEMPLATE_LIMIT   (256u << 10)
+#define TOKEN_LIMIT      4096u
+#define TOKENS_LIMIT     65536u /* of all layers together */
 
 /* ---- what is refused by name ---- */
 
@@ -53,8 +55,6 @@ static int refuse_features(struct keys *keys)
 		const char *key;
 		const char *what;
 	} rows[] = {
-		{ "embedding_length_per_layer_input", "an embedding for each layer" },
-		{ "attention.shared_kv_layers", "layers that share keys and values" },
 		{ "expert_shared_count", "experts that every token passes" },
 		{ "expert_group_count", "groups of experts" },
 		{ "leading_dense_block_count", "layers without experts before layers with them" },
@@ -175,12 +175,17 @@ static int read_experts(struct keys *keys, struct model_shape *shape)
 	return read_gating(keys, shape);
 }
 
-static int read_shared_expert(struct keys *keys, struct model_shape *shape)
+/* How wide the FFN is that every row passes beside the experts. */
+static int read_shared_ff(struct keys *keys, const struct model_shape *shape, uint32_t *ff)
 {
 	const char *key = "expert_shared_feed_forward_length";
 	if (keys->family->parts & LAYER_SHARED_EXPERT)
-		return keys_need_u32(keys, key, 1, FF_LIMIT, &shape->n_ff_shared);
-	return keys_set(keys, key) ? refuse_key(keys, "experts that every token passes") : 0;
+		return keys_need_per_layer(keys, key, shape->n_layers, FF_LIMIT, ff);
+	if (keys_set(keys, key))
+		return refuse_key(keys, "experts that every token passes");
+	if (!shape->n_expert || !(keys->family->expert_parts & LAYER_DENSE_BESIDE))
+		return 0;
+	return keys_need_per_layer(keys, "feed_forward_length", shape->n_layers, FF_LIMIT, ff);
 }
 
 /* How wide the FFN of each layer is inside; experts may say it in a key of their own. */
@@ -195,7 +200,11 @@ static int read_ff(struct keys *keys, const struct model_shape *shape, uint32_t 
 static int read_layers(struct keys *keys, struct model_shape *shape)
 {
 	const uint32_t n = shape->n_layers;
-	uint32_t heads[MODEL_LAYERS_LIMIT], heads_kv[MODEL_LAYERS_LIMIT], ff[MODEL_LAYERS_LIMIT];
+	uint32_t heads[MODEL_LAYERS_LIMIT], heads_kv[MODEL_LAYERS_LIMIT], ff[MODEL_LAYERS_LIMIT],
+		ff_shared[MODEL_LAYERS_LIMIT] = { 0 };
+	const int status = read_shared_ff(keys, shape, ff_shared);
+	if (status)
+		return status;
 	if (keys_need_per_layer(keys, "attention.head_count", n, HEADS_LIMIT, heads) ||
 	    read_ff(keys, shape, ff))
 		return -FAIL_INVALID;
@@ -214,7 +223,9 @@ static int read_layers(struct keys *keys, struct model_shape *shape)
 					      .ffn = shape->n_expert ? FFN_EXPERTS : FFN_DENSE,
 					      .n_head = heads[i],
 					      .n_head_kv = heads_kv[i],
-					      .n_ff = ff[i] };
+					      .n_ff = ff[i],
+					      .n_ff_shared = ff_shared[i],
+					      .kv_of = i };
 	}
 	return 0;
 }
@@ -305,6 +316,71 @@ static int read_delta(struct keys *keys, struct model_shape *shape)
 	return 0;
 }
 
+/* What every layer is told of the token itself. */
+static int read_token(struct keys *keys, struct model_shape *shape)
+{
+	const char *key = "embedding_length_per_layer_input";
+	if (!keys_set(keys, key))
+		return 0;
+	if (!keys->family->may_know_tokens)
+		return refuse_key(keys, "an embedding for each layer");
+	if (keys_need_u32(keys, key, 1, TOKEN_LIMIT, &shape->n_token))
+		return -FAIL_INVALID;
+	if (shape->n_token * shape->n_layers <= TOKENS_LIMIT)
+		return 0;
+	return fail_set(keys->fail, FAIL_INVALID,
+			"%s: %" PRIu32 " layers that are told %" PRIu32
+			" numbers of each token (key %s) are too much",
+			gguf_label(keys->gguf), shape->n_layers, shape->n_token, keys->name);
+}
+
+/* The last of the layers before `end` that are of this layer's kind; `end`: there is none. */
+static uint32_t last_alike(const struct model_shape *shape, uint32_t layer, uint32_t end)
+{
+	for (uint32_t i = end; i-- > 0;)
+		if (shape->layers[i].mixer == shape->layers[layer].mixer)
+			return i;
+	return end;
+}
+
+/* Gives the keys and values of a layer that others read their place in a row. */
+static void place_shared(struct model_shape *shape, uint32_t layer)
+{
+	struct layer_shape *source = &shape->layers[layer];
+	if (source->kv_shared)
+		return;
+	source->kv_shared = true;
+	source->kv_at = shape->n_row_kv;
+	shape->n_row_kv += source->n_head_kv * (source->head_k + source->head_v);
+}
+
+/* The last layers read keys and values of the last layer of their kind before them. */
+static int read_sharing(struct keys *keys, struct model_shape *shape)
+{
+	const char *key = "attention.shared_kv_layers";
+	uint32_t count = 0;
+	if (!keys_set(keys, key))
+		return 0;
+	if (!keys->family->may_share_kv)
+		return refuse_key(keys, "layers that share keys and values");
+	if (keys_need_u32(keys, key, 1, shape->n_layers - 1, &count))
+		return -FAIL_INVALID;
+	for (uint32_t i = shape->n_layers - count; i < shape->n_layers; i++) {
+		struct layer_shape *layer = &shape->layers[i];
+		const uint32_t source = last_alike(shape, i, shape->n_layers - count);
+		if (source == shape->n_layers - count ||
+		    shape->layers[source].n_head_kv != layer->n_head_kv)
+			return fail_set(keys->fail, FAIL_INVALID,
+					"%s: layer %" PRIu32 " has no layer before it whose keys "
+					"and values it could read (key %s)",
+					gguf_label(keys->gguf), i, keys->name);
+		place_shared(shape, source);
+		layer->kv_of = source;
+		layer->kv_at = shape->layers[source].kv_at;
+	}
+	return 0;
+}
+
 /* Which parts a layer has: the family's, and those whose tensors the file has. */
 static int read_parts(struct keys *keys, struct model_shape *shape)
 {
@@ -312,9 +388,13 @@ static int read_parts(struct keys *keys, struct model_shape *shape)
 		const bool delta = shape->layers[i].mixer == MIXER_DELTA;
 		uint32_t parts = delta ? keys->family->delta_parts : keys->family->parts;
 		if (shape->n_expert)
-			parts |= LAYER_EXPERTS;
-		if (keys->family->may_lack_v && !has_tensor(keys, i, "attn_v.weight") &&
-		    !has_tensor(keys, i, "attn_qkv.weight"))
+			parts |= LAYER_EXPERTS | keys->family->expert_parts;
+		if (shape->n_token)
+			parts |= LAYER_TOKEN_INPUT;
+		if (shape->layers[i].kv_of != i)
+			parts |= LAYER_SHARED_KV;
+		else if (keys->family->may_lack_v && !has_tensor(keys, i, "attn_v.weight") &&
+			 !has_tensor(keys, i, "attn_qkv.weight"))
 			parts |= LAYER_V_IS_K;
 		for (uint32_t may = keys->family->may; may; may &= may - 1) {
 			const uint32_t part = may & -may;
@@ -406,9 +486,9 @@ int shape_read(const struct gguf *gguf, struct model_shape *shape, struct fail *
 	if (result == 0)
 		result = refuse_features(&keys);
 	static int (*const steps[])(struct keys *, struct model_shape *) = {
-		read_sizes,  read_vocabulary, read_experts,    read_shared_expert,
-		read_layers, read_heads,      shape_rope_read, shape_windows_read,
-		read_delta,  read_parts,      read_numbers,
+		read_sizes, read_vocabulary, read_experts,       read_layers,
+		read_heads, shape_rope_read, shape_windows_read, read_delta,
+		read_token, read_sharing,    read_parts,         read_numbers,
 	};
 	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && result == 0; i++)
 		result = steps[i](&keys, shape);

@@ -34,6 +34,17 @@ static uint64_t slots_bytes(const struct slice_config *config)
 	return (uint64_t)config->n_ranges * config->rows_max * sizeof(uint32_t);
 }
 
+/* How far back, within the range, lies the first layer with the keys and values that this one
+ * reads: their own layer, or one that took them from the row. */
+static uint32_t back_of(const struct model_shape *shape, const struct layer_range *range,
+			uint32_t layer)
+{
+	uint32_t first = range->first;
+	while (first < layer && shape->layers[first].kv_of != shape->layers[layer].kv_of)
+		first++;
+	return layer - first;
+}
+
 /* `layers` must have room for the range. */
 static struct state_config state_config_of(const struct model_shape *shape,
 					   const struct layer_range *range,
@@ -47,6 +58,7 @@ static struct state_config state_config_of(const struct model_shape *shape,
 			.head_v = shape->layers[i].head_v,
 			.window = shape->layers[i].window,
 			.recurrent = model_recurrent_floats(shape, i),
+			.back = back_of(shape, range, i),
 		};
 	return (struct state_config){
 		.layers = layers,

@@ -106,6 +106,13 @@ static uint32_t group_layers(const struct state_config *config, struct group *gr
 			n_recurrent++;
 			continue;
 		}
+		if (layer->back) {
+			if (parts) {
+				parts[i] = parts[i - layer->back];
+				parts[i].shape = *layer;
+			}
+			continue;
+		}
 		const size_t keys = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_k);
 		const size_t values = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_v);
 		if (parts)
@@ -609,6 +616,11 @@ const float *state_now(const struct state *state, uint32_t layer, uint32_t slot)
 float *state_next(const struct state *state, uint32_t layer, uint32_t slot)
 {
 	return recurrent_next(state->recurrent, state->parts[layer].recurrent, slot);
+}
+
+bool state_writes(const struct state *state, uint32_t layer)
+{
+	return state->parts[layer].shape.back == 0;
 }
 
 enum kv_kind state_kind(const struct state *state)

@@ -36,6 +36,8 @@ struct state_layer {
 	uint32_t n_head_kv, head_k, head_v;
 	uint32_t window;    /* positions seen, itself included; 0: all */
 	uint32_t recurrent; /* floats that the layer keeps instead of keys and values; 0: none */
+	uint32_t back;      /* so many layers before it lies the one whose keys and values it
+			       reads, of the same widths and window; 0: it has its own */
 };
 
 struct state_config {
@@ -91,6 +93,8 @@ uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, ui
  * (NULL at position 0), and as it will be after them. */
 const float *state_now(const struct state *state, uint32_t layer, uint32_t slot);
 float *state_next(const struct state *state, uint32_t layer, uint32_t slot);
+/* False: the layer has no keys and values of its own, but reads an earlier one's. */
+bool state_writes(const struct state *state, uint32_t layer);
 enum kv_kind state_kind(const struct state *state);
 
 /* Of the layers that keep most: those without a window, where there are any. */

@@ -230,6 +230,7 @@ static struct matrix find_matrix(const struct weights *weights, const struct mod
 		.type = tensor->type,
 		.n_in = (uint32_t)tensor->dims[0],
 		.n_out = (uint32_t)tensor->dims[1],
+		.plane = (uint32_t)tensor->dims[1],
 		.data = bytes_of(weights, tensor),
 	};
 }
@@ -285,6 +286,14 @@ static const size_t slots[FAMILY_SLOTS] = {
 	[SLOT_SHARED_UP] = IN_LAYER(shared_up),
 	[SLOT_SHARED_DOWN] = IN_LAYER(shared_down),
 	[SLOT_SHARED_SHARE] = IN_LAYER(shared_share),
+	[SLOT_SHARED_POST_NORM] = IN_LAYER(shared_post_norm),
+	[SLOT_ROUTER_NORM] = IN_LAYER(router_norm),
+	[SLOT_EXPERT_NORM] = IN_LAYER(expert_norm),
+	[SLOT_EXPERT_POST_NORM] = IN_LAYER(expert_post_norm),
+	[SLOT_EXPERT_SCALE] = IN_LAYER(expert_scale),
+	[SLOT_TOKEN_GATE] = IN_LAYER(token_gate),
+	[SLOT_TOKEN_OUT] = IN_LAYER(token_out),
+	[SLOT_TOKEN_NORM] = IN_LAYER(token_norm),
 	[SLOT_Z] = IN_LAYER(z),
 	[SLOT_ALPHA] = IN_LAYER(alpha),
 	[SLOT_BETA] = IN_LAYER(beta),
@@ -306,7 +315,7 @@ static struct matrix some_rows(const struct matrix *whole, uint32_t first, uint3
 /* Fused rows lie in the order q, k, v, and gate, up. */
 static void split_rows(struct weights_layer *held, const struct layer_shape *layer)
 {
-	if (layer->parts & LAYER_FUSED_QKV) {
+	if (layer->parts & LAYER_FUSED_QKV && !(layer->parts & LAYER_SHARED_KV)) {
 		const struct matrix whole = held->q;
 		const uint32_t q = layer->n_head * layer->head_k;
 		const uint32_t k = layer->n_head_kv * layer->head_k;
@@ -316,7 +325,7 @@ static void split_rows(struct weights_layer *held, const struct layer_shape *lay
 	}
 	if (layer->parts & LAYER_V_IS_K)
 		held->v = held->k;
-	if (layer->parts & LAYER_FUSED_GATE_UP) {
+	if (layer->parts & (LAYER_FUSED_GATE_UP | LAYER_FUSED_EXPERTS)) {
 		const struct matrix whole = held->gate;
 		held->gate = some_rows(&whole, 0, layer->n_ff);
 		held->up = some_rows(&whole, layer->n_ff, layer->n_ff);
@@ -356,6 +365,10 @@ static int find_rope_factors(struct weights *weights, const struct model *model,
 static int find_head(struct weights *weights, const struct model *model, struct fail *fail)
 {
 	weights->embedding = find_matrix(weights, model, "token_embd.weight");
+	weights->token_table = find_matrix(weights, model, "per_layer_token_embd.weight");
+	weights->token_projection = find_matrix(weights, model, "per_layer_model_proj.weight");
+	if (find_vector(weights, model, "per_layer_proj_norm.weight", &weights->token_norm, fail))
+		return -FAIL_UNSUPPORTED;
 	weights->output = model_shape(model)->tied ? weights->embedding
 						   : find_matrix(weights, model, "output.weight");
 	return find_vector(weights, model, "output_norm.weight", &weights->output_norm, fail);

@@ -16,9 +16,10 @@
 
 #include <stdint.h>
 
-/* [n_out, n_in] of a GGUF type; data NULL where the model has none. */
+/* [n_out, n_in] of a GGUF type; data NULL where the model has none. Of experts the first; the next
+ * one's begins `plane` rows further on. */
 struct matrix {
-	uint32_t type, n_in, n_out;
+	uint32_t type, n_in, n_out, plane;
 	const uint8_t *data;
 };
 
@@ -35,6 +36,12 @@ struct weights_layer {
 	struct matrix q, k, v, attn_out, router;
 	struct matrix shared_gate, shared_up, shared_down;
 	const float *shared_share; /* [n_embd]: sigmoid of its product with a row weighs the expert */
+	/* of a dense FFN beside experts, which is the shared one: norms before the router and the
+	 * experts, after either of both */
+	const float *router_norm, *expert_norm, *expert_post_norm, *shared_post_norm;
+	const float *expert_scale; /* [n_expert] */
+	struct matrix token_gate, token_out; /* from the stream, and back to it */
+	const float *token_norm;
 	struct matrix z, alpha, beta; /* of a delta net, whose q makes q, k and v */
 	/* Parts of fused tensors are views. Of experts the first; the others follow it. */
 	struct matrix gate, up, down;
@@ -44,6 +51,10 @@ struct weights {
 	struct weights_layer *layers;    /* [n_layers of the model]; empty where not held here */
 	struct matrix embedding, output; /* head only; the same when tied */
 	const float *output_norm;        /* head only */
+	/* head only, where layers are told of the token: a row for each of [n_layers * n_token],
+	 * a matrix from the embedding, and a norm of what it gives each layer */
+	struct matrix token_table, token_projection;
+	const float *token_norm;
 	const float *rope_freqs;         /* [n_rot / 2], or NULL */
 	/* [n_rot / 2], or NULL: for contexts beyond the rope's `original` positions, and for others
 	 * (LongRoPE, Ding et al. 2024) */

@@ -21,7 +21,7 @@ struct hop {
 	int from; /* device whose credit it holds, or HOP_FROM_HEAD */
 	enum hop_phase phase;
 	struct flight flight;
-	float *states;               /* [rows_max, n_embd] */
+	float *states;               /* [rows_max, row_floats] */
 	struct work_row rows[FLIGHT_ROWS_MAX];
 	struct work works[FLIGHT_OPS_MAX + 1];
 	uint32_t n_works, n_done;

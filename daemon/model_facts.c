@@ -48,6 +48,28 @@ static void read_unit(const struct model *model, enum unit_kind kind, uint32_t l
 			add_tensor(unit, tensors[i], model_shape(model));
 }
 
+static uint64_t weights_in(const struct gguf_tensor *tensor)
+{
+	return tensor->dims[0] * tensor->dims[1];
+}
+
+/* The tables are looked up by row, but a matrix among them is a product: the head computes it, as
+ * it does the output. */
+static void read_ends(const struct model *model, struct model_facts *facts)
+{
+	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
+	const uint32_t count = model_unit_tensors(model, UNIT_EMBEDDING, 0, tensors);
+	read_unit(model, UNIT_OUTPUT, 0, &facts->output);
+	for (uint32_t i = 0; i < count; i++)
+		facts->embedding.bytes += tensors[i]->bytes;
+	add_weights(&facts->embedding, tensors[0]->type, weights_in(tensors[0]));
+	if (facts->tied) /* the product with the embedding table is the output's work */
+		add_weights(&facts->output, tensors[0]->type, weights_in(tensors[0]));
+	for (uint32_t i = 0; i < count; i++)
+		if (strcmp(tensors[i]->name, "per_layer_model_proj.weight") == 0)
+			add_weights(&facts->output, tensors[i]->type, weights_in(tensors[i]));
+}
+
 static uint32_t fitting_kv_types(const struct model_shape *shape)
 {
 	uint32_t types = (1u << KV_TYPES) - 1;
@@ -67,15 +89,11 @@ void model_facts_read(const struct model *model, struct model_facts *facts)
 	facts->file_bytes = gguf_file_size(model_gguf(model));
 	facts->metadata_bytes = gguf_data_offset(model_gguf(model));
 	facts->n_layers = shape->n_layers;
-	facts->n_embd = shape->n_embd;
+	facts->n_embd = model_row_floats(shape);
 	facts->n_vocab = shape->n_vocab;
 	facts->context_max = shape->context_max;
 	facts->tied = shape->tied;
-	read_unit(model, UNIT_EMBEDDING, 0, &facts->embedding);
-	read_unit(model, UNIT_OUTPUT, 0, &facts->output);
-	if (shape->tied) /* the product with the embedding table is the output's work */
-		add_weights(&facts->output, facts->embedding.types[0].type,
-			    facts->embedding.types[0].weights);
+	read_ends(model, facts);
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		read_unit(model, UNIT_LAYER, i, &facts->layers[i]);
 		facts->kv_bytes[i] = model_kv_bytes(model, i);

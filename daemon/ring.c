@@ -64,7 +64,6 @@ struct hop *ring_hop_take(struct ring *ring)
 	memset(flight, 0, offsetof(struct flight, rows));
 	memcpy(flight->deployment, epoch->plan.model.bytes, sizeof(flight->deployment));
 	flight->epoch = epoch->plan.epoch;
-	flight->n_embd = epoch->n_embd;
 	flight->dtype = (uint16_t)epoch->plan.wire;
 	hop->n_works = 0;
 	hop->code = FAIL_NONE;
@@ -100,11 +99,22 @@ static void grant_credit(struct ring *ring, struct hop *hop)
 			      NULL, 0);
 }
 
+/* How much of a row is needed from this stage on. */
+static uint32_t width_at(const struct ring_epoch *epoch, uint16_t stage)
+{
+	const struct model_shape *shape = model_shape(epoch->model);
+	const bool output = stage >= epoch->plan.n_stages;
+	return model_row_needed(shape, output ? shape->n_layers
+					      : epoch->plan.stages[stage].first_layer);
+}
+
 static void put_on_wire(struct ring *ring, struct ring_neighbour *to, struct hop *hop)
 {
 	struct buf *encoded = &ring->epoch->encoded;
 	const bool as_they_lie = hop->flight.dtype == WIRE_F32;
 	size_t size = 0;
+	hop->flight.n_embd = width_at(ring->epoch, hop->flight.stage);
+	flight_pack(hop->states, hop->flight.n_rows, hop->flight.n_embd, ring->epoch->row_floats);
 	buf_clear(encoded);
 	if (as_they_lie) {
 		flight_encode_head(&hop->flight, encoded);
@@ -283,7 +293,8 @@ static uint16_t device_of_link(const struct ring_epoch *epoch, const struct link
 static bool flight_is_ours(const struct ring_epoch *epoch, const struct flight *flight)
 {
 	return flight->stage <= epoch->plan.n_stages &&
-	       route_device(&epoch->plan, flight->stage) == epoch->self;
+	       route_device(&epoch->plan, flight->stage) == epoch->self &&
+	       flight->n_embd == width_at(epoch, flight->stage);
 }
 
 static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, size_t size)
@@ -293,8 +304,8 @@ static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, s
 	if (!hop)
 		return false; /* more flights than credits */
 	struct fail why;
-	if (flight_decode(&hop->flight, hop->states, epoch->plan.chunk_rows, epoch->n_embd, body,
-			  size, &why) != 0 ||
+	if (flight_decode(&hop->flight, hop->states, epoch->plan.chunk_rows,
+			  epoch->row_floats, body, size, &why) != 0 ||
 	    !flight_is_ours(epoch, &hop->flight)) {
 		ring_hop_free(ring, hop);
 		return false;
@@ -303,6 +314,7 @@ static bool take_flight(struct ring *ring, uint16_t from, const uint8_t *body, s
 		ring_hop_free(ring, hop); /* stale: dropped unanswered */
 		return true;
 	}
+	flight_spread(hop->states, hop->flight.n_rows, hop->flight.n_embd, epoch->row_floats);
 	hop->from = from;
 	meet_stage(ring, hop);
 	ring_count(ring, 0, size);

@@ -39,9 +39,9 @@ struct ring_epoch {
 	uint16_t self;
 	struct slice *slice;
 	struct model *model;
-	uint32_t n_embd;
-	struct hop *hops; /* [RING_FLIGHTS_MAX] */
-	float *states;    /* one allocation for all hops */
+	uint32_t row_floats; /* from row to row of a hop's states */
+	struct hop *hops;    /* [RING_FLIGHTS_MAX] */
+	float *states;       /* one allocation for all hops */
 	struct hop *free_hops;
 	uint32_t hops_out;
 	uint64_t charged_bytes;

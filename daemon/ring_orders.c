@@ -186,7 +186,7 @@ int ring_hold(struct ring *ring, bool on)
 
 static int allocate_hops(struct ring *ring, struct ring_epoch *epoch, struct fail *fail)
 {
-	const size_t values = (size_t)epoch->plan.chunk_rows * epoch->n_embd;
+	const size_t values = (size_t)epoch->plan.chunk_rows * epoch->row_floats;
 	const uint64_t bytes = RING_FLIGHTS_MAX * (sizeof(struct hop) + values * sizeof(float));
 	if (!account_charge(ring->account, ACCOUNT_BUFFERS, bytes))
 		return fail_set(fail, FAIL_MEMORY, "no memory for %d flights of %u rows",
@@ -241,7 +241,7 @@ int ring_serve(struct ring *ring, const struct plan *plan, uint16_t self, struct
 	epoch->self = self;
 	epoch->slice = slice;
 	epoch->model = model;
-	epoch->n_embd = model_shape(model)->n_embd;
+	epoch->row_floats = model_row_floats(model_shape(model));
 	atomic_init(&epoch->cancel, false);
 	mailbox_post(ring->inbox, &epoch->serve);
 	return 0;

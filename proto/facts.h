@@ -40,7 +40,7 @@ struct model_facts {
 	uint64_t file_bytes;
 	uint64_t metadata_bytes;     /* everybody who computes or owns a request holds these */
 	uint32_t n_layers;
-	uint32_t n_embd;             /* width of a hidden state */
+	uint32_t n_embd;             /* values that travel for a token, at most */
 	uint32_t n_vocab;
 	uint32_t context_max;        /* what the model was trained for */
 	bool tied;                   /* the output matrix is the embedding table */

@@ -76,6 +76,22 @@ void flight_encode(const struct flight *flight, const float *states, struct buf 
 		store_u16le(at + 2 * i, f32_to_f16(states[i]));
 }
 
+/* ---- rows ---- */
+
+void flight_pack(float *states, uint32_t n_rows, uint32_t n_embd, uint32_t stride)
+{
+	for (uint32_t i = 1; i < n_rows && n_embd < stride; i++)
+		memmove(states + (size_t)i * n_embd, states + (size_t)i * stride,
+			n_embd * sizeof(float));
+}
+
+void flight_spread(float *states, uint32_t n_rows, uint32_t n_embd, uint32_t stride)
+{
+	for (uint32_t i = n_rows; i-- > 1 && n_embd < stride;)
+		memmove(states + (size_t)i * stride, states + (size_t)i * n_embd,
+			n_embd * sizeof(float));
+}
+
 /* ---- reading ---- */
 
 static int bad_flight(struct fail *fail, const char *why)
@@ -114,7 +130,7 @@ static int check_header(const struct flight *flight, uint32_t magic, uint32_t ro
 	if (flight->n_rows > rows_max || flight->n_ops > FLIGHT_OPS_MAX ||
 	    flight->n_rows + flight->n_ops == 0)
 		return bad_flight(fail, "its number of rows or operations");
-	if (flight->n_embd != n_embd)
+	if (flight->n_embd == 0 || flight->n_embd > n_embd)
 		return bad_flight(fail, "the width of its states");
 	if (size != flight_bytes(flight))
 		return bad_flight(fail, "its size");

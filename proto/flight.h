@@ -19,7 +19,7 @@
 #define FLIGHT_OP_BYTES 16
 #define FLIGHT_ROWS_MAX 512
 #define FLIGHT_OPS_MAX 64
-#define FLIGHT_EMBD_MAX 16384
+#define FLIGHT_EMBD_MAX 32768
 #define FLIGHT_BYTES_MAX                                                                           \
 	(FLIGHT_HEAD_BYTES + FLIGHT_ROWS_MAX * FLIGHT_ROW_BYTES +                                  \
 	 FLIGHT_OPS_MAX * FLIGHT_OP_BYTES + 4ul * FLIGHT_ROWS_MAX * FLIGHT_EMBD_MAX)
@@ -64,7 +64,7 @@ struct flight {
 	uint16_t dtype;      /* enum wire_type */
 	uint32_t n_rows;
 	uint32_t n_ops;
-	uint32_t n_embd;
+	uint32_t n_embd;     /* values of a row: the stream, and what else its next layers need */
 	struct flight_row rows[FLIGHT_ROWS_MAX];
 	struct sequence_op ops[FLIGHT_OPS_MAX];
 };
@@ -80,10 +80,16 @@ void flight_encode_head(const struct flight *flight, struct buf *out);
 /* Writes header, rows, ops and states ([n_rows, n_embd] f32, converted when dtype says so). */
 void flight_encode(const struct flight *flight, const float *states, struct buf *out);
 
-/* Decodes; `states` must have room for rows_max * n_embd values (rows_max <= FLIGHT_ROWS_MAX) and the
- * flight must say exactly this `n_embd`. Refuses every count, size or enum out of range
+/* Decodes; `states` must have room for rows_max * n_embd values (rows_max <= FLIGHT_ROWS_MAX), and the
+ * flight may say no more than this `n_embd`: how much it has to be depends on the stage. Its rows lie
+ * one after the other without gaps. Refuses every count, size or enum out of range
  * (FAIL_INVALID) before anything is written to `states`. */
 int flight_decode(struct flight *flight, float *states, uint32_t rows_max, uint32_t n_embd,
 		  const void *bytes, size_t size, struct fail *fail);
+
+/* Rows that begin `stride` values apart move together until they begin `n_embd` apart, each keeping
+ * its first n_embd (<= stride) values; and back apart, what is between them left as it is. */
+void flight_pack(float *states, uint32_t n_rows, uint32_t n_embd, uint32_t stride);
+void flight_spread(float *states, uint32_t n_rows, uint32_t n_embd, uint32_t stride);
 
 #endif

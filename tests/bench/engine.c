@@ -144,7 +144,7 @@ static bool run(struct bench *bench, struct backend *backend, const struct model
 	const uint32_t rows = n > CHUNK ? n + 1 : CHUNK;
 	bench->shape = model_shape(model);
 	bench->rows = calloc(rows, sizeof(*bench->rows));
-	bench->hidden = calloc((size_t)rows * bench->shape->n_embd, sizeof(float));
+	bench->hidden = calloc((size_t)rows * model_row_floats(bench->shape), sizeof(float));
 	bench->logits = calloc(bench->shape->n_vocab, sizeof(float));
 	const int64_t begin_us = clock_us();
 	bench->slice = drive_whole(backend, model, bench->options.depth + n + 1, rows, fail);

@@ -30,12 +30,12 @@ def planner(home):
     return next(d for d in home.daemons if d.name == name)
 
 
-def pin(home, layers, **more):
+def pin(home, layers, model="tiny", **more):
     """Commits a pinned plan and waits until every device serves it."""
     chief = planner(home)
 
     def try_it():
-        status, answer = chief.ask("POST", "/plan", {"model": "tiny", "commit": True,
+        status, answer = chief.ask("POST", "/plan", {"model": model, "commit": True,
                                                      "pin": {"layers": layers, **more}})
         return status == 200 and answer
 
@@ -76,6 +76,24 @@ def test_any_split_gives_the_same_text(home):
         pin(home, layers, **more)
         texts = [text_of(home.daemons[0].complete(p, ignore_eos=True, **s))
                  for p in prompts for s in settings]
+        reference = reference or texts
+        assert texts == reference, (layers, more)
+
+
+def test_layers_that_share_what_rows_carry(home, tmp_path):
+    """A model whose last layers read keys and values of earlier ones, and whose layers are told of
+    the token: wherever it is cut, rows carry what is needed."""
+    path = tiny_model(tmp_path, family="gemma4-e", type="Q8_0", layers=LAYERS, shared_kv=3, token=32,
+                      embd=64, heads=4, head=16, ff=64, vocab=300, context=512, tokenizer="spm")
+    home.daemons[0].add_model(path.rename(tmp_path / "sharing.gguf"))
+    reference = None
+    for layers, more in [({"device0": 6}, {"head": "device0"}),
+                         ({"device0": 2, "device1": 3, "device2": 1}, {"head": "device1"}),
+                         ({"device0": 2, "device1": 2, "device2": 2},
+                          {"rounds": 2, "head": "device2"})]:
+        pin(home, layers, model="sharing", **more)
+        texts = [text_of(home.daemons[0].complete(p, model="sharing", ignore_eos=True))
+                 for p in ("hello", "one two three " * 20)]
         reference = reference or texts
         assert texts == reference, (layers, more)
 

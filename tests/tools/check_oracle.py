@@ -34,6 +34,8 @@ FAMILIES = {
     "gemma2": (["--gain", "0.2", "--entropy", "1"], []),
     "gemma3": (["--gain", "0.2", "--heads-kv", "1"], ["--rope-factor", "8"]),
     "gemma4": (["--gain", "0.2", "--entropy", "1"], []),
+    "gemma4-e": (["--gain", "0.12", "--entropy", "1"], ["--no-lack-v"]),
+    "gemma4-a": (["--gain", "0.2", "--entropy", "1", "--seed", "3"], ["--fused-experts"]),
     "phi3": (["--gain", "0.03", "--rope-long", "--original", "48"], []),
     # without a norm before the first layer its int8 inputs are made of embedding rows as they are:
     # rounded ones often lie in the middle between two numbers, and one that goes the other way

@@ -36,7 +36,7 @@ struct job {
 	struct backend *backend;
 	struct slice *slice;
 	FILE *logits_file;
-	float *hidden; /* [n_layers + 1, n_rows, n_embd] */
+	float *hidden; /* [n_layers + 1, n_rows, model_row_floats] */
 	float *logits; /* [chunk, n_vocab] */
 };
 
@@ -120,8 +120,8 @@ static bool open_all(struct job *job, struct fail *fail)
 	if (!job->slice)
 		return false;
 	const struct model_shape *shape = model_shape(job->model);
-	job->hidden = calloc((size_t)(shape->n_layers + 1) * (job->n_rows + 1) * shape->n_embd,
-			     sizeof(float));
+	job->hidden = calloc((size_t)(shape->n_layers + 1) * (job->n_rows + 1),
+			     model_row_floats(shape) * sizeof(float));
 	job->logits = calloc((size_t)options->chunk * shape->n_vocab, sizeof(float));
 	if (!job->hidden || !job->logits) {
 		fail_set(fail, FAIL_MEMORY, "no memory for so many tokens");
@@ -156,7 +156,7 @@ static bool output_chunk(struct job *job, uint32_t first, uint32_t n_rows, float
 	n_rows -= skipped;
 	float *logits = job->logits + (size_t)skipped * shape->n_vocab;
 	if (drive_output(job->slice, job->rows + first + skipped, n_rows,
-			 hidden + (size_t)skipped * shape->n_embd, logits))
+			 hidden + (size_t)skipped * model_row_floats(shape), logits))
 		return false;
 	for (uint32_t i = 0; i < n_rows && !job->logits_file; i++)
 		printf("%u ", most_likely(logits + (size_t)i * shape->n_vocab, shape->n_vocab));
@@ -169,13 +169,13 @@ static bool output_chunk(struct job *job, uint32_t first, uint32_t n_rows, float
 static bool run_chunk(struct job *job, uint32_t first, uint32_t n_rows)
 {
 	const struct model_shape *shape = model_shape(job->model);
-	const size_t border = (size_t)job->n_rows * shape->n_embd;
+	const size_t row = model_row_floats(shape), border = job->n_rows * row;
 	const struct work_row *rows = job->rows + first;
-	float *hidden = job->hidden + (size_t)first * shape->n_embd;
+	float *hidden = job->hidden + first * row;
 	if (drive_embed(job->slice, rows, n_rows, hidden))
 		return false;
 	for (uint32_t i = 0; i < shape->n_layers; i++, hidden += border) {
-		memcpy(hidden + border, hidden, (size_t)n_rows * shape->n_embd * sizeof(float));
+		memcpy(hidden + border, hidden, n_rows * row * sizeof(float));
 		if (drive_layers(job->slice, i, i + 1, rows, n_rows, hidden + border))
 			return false;
 	}
@@ -205,13 +205,16 @@ static bool go_on(struct job *job, uint32_t last)
 static bool write_hidden(const struct job *job)
 {
 	const struct model_shape *shape = model_shape(job->model);
-	const size_t values = (size_t)(shape->n_layers + 1) * job->n_rows * shape->n_embd;
+	const size_t rows = (size_t)(shape->n_layers + 1) * job->n_rows;
+	bool written = true;
 	if (!job->options.hidden_path)
 		return true;
 	FILE *file = fopen(job->options.hidden_path, "wb");
 	if (!file)
 		return false;
-	const bool written = fwrite(job->hidden, sizeof(float), values, file) == values;
+	for (size_t i = 0; i < rows && written; i++)
+		written = fwrite(job->hidden + i * model_row_floats(shape), sizeof(float),
+				 shape->n_embd, file) == shape->n_embd;
 	return fclose(file) == 0 && written;
 }
 

@@ -59,14 +59,18 @@ FAMILIES = {
     # layers that see all: heads twice as wide, one key head, values made of keys, a quarter turns
     "gemma4": dict(norms="both", qk="head", embed_scale=True, eps=1e-6, rope_base=1e6, tied=True,
                    windows=True, out_scale=True, wide=True,
-                   keys={"final_logit_softcapping": 15.0, "embedding_length_per_layer_input": 0,
-                         "attention.shared_kv_layers": 0}),
+                   keys={"final_logit_softcapping": 15.0}),
     "phi3": dict(fused=True, keys={"rope.scaling.attn_factor": 1.19}),
     "olmo2": dict(norms="post", qk="wide", eps=1e-6, rope_base=5e5),
     "granite": dict(rope_base=1e4, keys={"embedding_scale": 12.0, "residual_scale": 0.22,
                                          "attention.scale": 0.08, "logit_scale": 4.0}),
 }
 FAMILIES = {name: {**PLAIN, **row} for name, row in FAMILIES.items()}
+# E2B, E4B and 26B-A4B are models of one family name with gemma4: what they have beside it
+MODELS = {
+    "gemma4-e": dict(family="gemma4", layers=9, shared_kv=3, token=32, heads_kv=1, wide_ff=True),
+    "gemma4-a": dict(family="gemma4", experts=8, used=3, heads_kv=2),
+}
 LAYERS = {"qwen35": 4, "qwen35moe": 4, "gemma4": 4, "gpt-oss": 3, "gemma2": 3, "gemma3": 7}  # windows, one layer that sees all, a window; others: 2
 
 WORDS = """the of and to in a is that for it as was with be by on not he his but at are this have
@@ -262,6 +266,14 @@ class Model:
         self.writer = gguf.GGUFWriter(path, o.family)
         self.family = FAMILIES[o.family]
         self.gemma = o.family.startswith("gemma")
+        self.beside = bool(o.experts and self.family.get("wide"))  # a dense FFN beside experts
+
+    def ff(self, i):
+        return self.o.ff * (2 if self.o.wide_ff and self.shares(i) else 1)
+
+    def shares(self, i):
+        """Whether a layer reads keys and values of an earlier one."""
+        return i >= self.o.layers - self.o.shared_kv
 
     def type_of(self, name, columns):
         wanted = self.o.type
@@ -303,7 +315,7 @@ class Model:
         w.add_block_count(o.layers + o.spare)
         if o.spare:
             self.add("nextn_predict_layers", o.spare)
-        w.add_feed_forward_length(o.ff)
+        w.add_feed_forward_length([self.ff(i) for i in range(o.layers)] if o.wide_ff else o.ff)
         w.add_head_count(o.heads)
         if not self.family.get("wide"):
             w.add_head_count_kv(o.heads_kv)
@@ -340,13 +352,16 @@ class Model:
             w.add_expert_count(o.experts)
             w.add_expert_used_count(o.used)
             if o.family != "llama":
-                w.add_expert_feed_forward_length(o.ff)
+                w.add_expert_feed_forward_length(o.ff // 2 if self.beside else o.ff)
             if self.family.get("shared"):
                 w.add_expert_shared_feed_forward_length(o.ff)
         if o.original:
             w.add_rope_scaling_orig_ctx_len(o.original)
         if o.window and (self.family["windows"] or o.windows):
             w.add_sliding_window(o.window)
+        if self.family.get("wide"):
+            w.add_shared_kv_layers(o.shared_kv)
+            w.add_embedding_length_per_layer_input(o.token)
         for key, value in {**self.family["keys"], **o.keys}.items():
             self.add(key, value)
 
@@ -366,7 +381,7 @@ class Model:
         """gemma4: whether a layer sees all positions."""
         return bool(self.family.get("wide")) and (i + 1) % 3 == 0
 
-    def attention(self, at, wide):
+    def attention(self, at, wide, shares):
         o = self.o
         head = (o.head or o.embd // o.heads) * (2 if wide else 1)
         q, k = o.heads * head, (1 if wide else o.heads_kv) * head
@@ -375,8 +390,9 @@ class Model:
         else:
             both = 2 if self.family.get("gate") else 1
             self.matrix(at + "attn_q.weight", "attn_q", both * q, o.embd, 1.3)
-            self.matrix(at + "attn_k.weight", "attn_k", k, o.embd, 1.3)
-            if not wide:
+            if not shares:
+                self.matrix(at + "attn_k.weight", "attn_k", k, o.embd, 1.3)
+            if not shares and not (wide and o.lack_v):
                 self.matrix(at + "attn_v.weight", "attn_v", k, o.embd)
         if o.bias or self.family["bias"]:
             self.vector(at + "attn_q.bias", q, 0.0, 0.5)
@@ -386,7 +402,8 @@ class Model:
             whole = self.family["qk"] == "wide"
             mean = 0.45 if self.family.get("wide") else 1.2  # there q.k is not scaled
             self.vector(at + "attn_q_norm.weight", q if whole else head, mean)
-            self.vector(at + "attn_k_norm.weight", k if whole else head, mean)
+            if not shares:
+                self.vector(at + "attn_k_norm.weight", k if whole else head, mean)
 
     def is_delta(self, i):
         """qwen35: whether a layer has a gated delta net."""
@@ -411,9 +428,18 @@ class Model:
         """A router and its experts, whose matrices lie one after the other."""
         o, n = self.o, self.o.experts
         self.matrix(at + "ffn_gate_inp.weight", "ffn_gate_inp", n, o.embd, 2.0)
-        self.planes(at + "ffn_gate_exps.weight", "ffn_gate", n, o.ff, o.embd, 1.5)
-        self.planes(at + "ffn_up_exps.weight", "ffn_up", n, o.ff, o.embd)
-        self.planes(at + "ffn_down_exps.weight", "ffn_down", n, o.embd, o.ff, out)
+        ff = o.ff // 2 if self.beside else o.ff
+        if self.beside and o.fused_experts:
+            self.planes(at + "ffn_gate_up_exps.weight", "ffn_gate", n, 2 * ff, o.embd, 1.25)
+        else:
+            self.planes(at + "ffn_gate_exps.weight", "ffn_gate", n, ff, o.embd, 1.5)
+            self.planes(at + "ffn_up_exps.weight", "ffn_up", n, ff, o.embd)
+        self.planes(at + "ffn_down_exps.weight", "ffn_down", n, o.embd, ff, out)
+        if self.beside:
+            self.vector(at + "ffn_gate_inp.scale", o.embd, math.sqrt(o.embd))
+            self.vector(at + "ffn_down_exps.scale", n)
+            for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
+                self.vector(at + name + ".weight", o.embd)
         if self.family.get("shared"):
             self.vector(at + "ffn_gate_inp_shexp.weight", o.embd, 0.0, 0.1)
             self.matrix(at + "ffn_gate_shexp.weight", "ffn_gate", o.ff, o.embd, 1.5)
@@ -425,17 +451,25 @@ class Model:
             self.vector(at + "ffn_up_exps.bias", (n, o.ff), 0.0, 0.5)
             self.vector(at + "ffn_down_exps.bias", (n, o.embd), 0.0, 0.5 * out)
 
-    def feed_forward(self, at, out):
+    def feed_forward(self, at, out, ff):
         o = self.o
         if o.experts:
             self.experts(at, out)
+        if o.experts and not self.beside:
             return
         if self.family.get("fused"):
             self.matrix(at + "ffn_up.weight", "ffn_up", 2 * o.ff, o.embd, 1.3)
         else:
-            self.matrix(at + "ffn_gate.weight", "ffn_gate", o.ff, o.embd, 1.5)
-            self.matrix(at + "ffn_up.weight", "ffn_up", o.ff, o.embd)
-        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, o.ff, out)
+            self.matrix(at + "ffn_gate.weight", "ffn_gate", ff, o.embd, 1.5)
+            self.matrix(at + "ffn_up.weight", "ffn_up", ff, o.embd)
+        self.matrix(at + "ffn_down.weight", "ffn_down", o.embd, ff, out)
+
+    def token_input(self, at):
+        """What a layer makes of the token itself."""
+        o = self.o
+        self.matrix(at + "inp_gate.weight", "inp_gate", o.token, o.embd, 1.5)
+        self.matrix(at + "proj.weight", "proj", o.embd, o.token, 1.5)
+        self.vector(at + "post_norm.weight", o.embd, o.gain, 0.3 * o.gain)
 
     def layer(self, i):
         o = self.o
@@ -449,7 +483,7 @@ class Model:
         if delta:
             self.delta(at, 1.5 * o.gain)
         else:
-            self.attention(at, wide)
+            self.attention(at, wide, self.shares(i))
         if post:
             self.vector(at + "post_attention_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
             self.vector(at + "post_ffw_norm.weight", o.embd, 1.5 * o.gain, 0.3 * o.gain)
@@ -463,7 +497,9 @@ class Model:
             self.vector(at + "attn_output.bias", o.embd, 0.0, 0.3 * out)
         if pre:
             self.vector(at + self.family.get("ffn_norm", "ffn_norm") + ".weight", o.embd)
-        self.feed_forward(at, out)
+        self.feed_forward(at, out, self.ff(i))
+        if o.token:
+            self.token_input(at)
         if self.family.get("out_scale"):
             self.vector(at + "layer_output_scale.weight", 1, 0.9)
 
@@ -477,6 +513,12 @@ class Model:
         self.vector("output_norm.weight", o.embd, 1.0, 0.3, signs=True)
         if not o.tied:
             self.matrix("output.weight", "output", o.vocab, o.embd, sigma=spread)
+        if o.token:
+            self.matrix("per_layer_token_embd.weight", "per_layer_token_embd", o.vocab,
+                        o.token * o.layers, sigma=1 / math.sqrt(o.token))
+            self.matrix("per_layer_model_proj.weight", "per_layer_model_proj", o.token * o.layers,
+                        o.embd, 1.0)
+            self.vector("per_layer_proj_norm.weight", o.token)
         if self.family.get("wide"):  # infinite factors: pairs that do not turn
             n = o.head
             factors = [1.0] * (n // 4) + [1e30] * (n - n // 4)
@@ -510,7 +552,7 @@ def parse(arguments):
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("path")
     p.add_argument("--preset", choices=PRESETS, default="tiny")
-    p.add_argument("--family", choices=FAMILIES, default="llama")
+    p.add_argument("--family", choices=[*FAMILIES, *MODELS], default="llama")
     p.add_argument("--type", default="F32", help="weight type of all matrices, or Q4_K_M")
     p.add_argument("--set", action="append", default=[], metavar="NAME=TYPE",
                    help="another type for one kind of matrix, for example ffn_down=Q6_K")
@@ -527,6 +569,13 @@ def parse(arguments):
     p.add_argument("--delta-width", type=int, default=32, help="their width")
     p.add_argument("--experts", type=int, help="0: none")
     p.add_argument("--used", type=int, help="experts that a token goes through")
+    p.add_argument("--fused-experts", action="store_true", help="gate and up in one tensor")
+    p.add_argument("--shared-kv", type=int, default=0,
+                   help="last layers that read keys and values of earlier ones")
+    p.add_argument("--token", type=int, default=0, help="width of what a layer is told of a token")
+    p.add_argument("--wide-ff", action="store_true", help="twice the --ff where keys are shared")
+    p.add_argument("--lack-v", action=argparse.BooleanOptionalAction, default=True,
+                   help="values are keys in layers that see all")
     p.add_argument("--vocab", type=int, default=512)
     p.add_argument("--context", type=int, default=2048)
     p.add_argument("--window", type=int, default=16, help="positions; 0 leaves the key out")
@@ -549,9 +598,12 @@ def parse(arguments):
                    help="of what a layer adds to the stream, beside the usual")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--name", help="the model's own name of itself")
-    preset = p.parse_known_args(arguments)[0].preset
-    p.set_defaults(**PRESETS[preset])
+    first = p.parse_known_args(arguments)[0]
+    model = dict(MODELS.get(first.family, {}))
+    family = model.pop("family", None)
+    p.set_defaults(**PRESETS[first.preset], **model)
     o = p.parse_args(arguments)
+    o.family = family or o.family
     gemma = o.family.startswith("gemma")
     o.keys = {k: ast.literal_eval(v) for k, v in (item.split("=", 1) for item in o.keys)}
     o.set = dict(item.split("=", 1) for item in o.set)

@@ -253,6 +253,14 @@ class Oracle:
         z = self.product(x, at + "attn_gate.weight")
         return self.product(out * z / (1 + numpy.exp(-z)), at + "ssm_out.weight")
 
+    def source(self, layer):
+        """Whose keys and values a layer reads: the last ones those of the last layer of their kind
+        before them (Gemma 3n and 4)."""
+        first = self.n_layers - self.key("attention.shared_kv_layers", 0)
+        if layer < first:
+            return layer
+        return max(i for i in range(first) if self.is_global(i) == self.is_global(layer))
+
     def attention(self, x, layer):
         at = f"blk.{layer}."
         if self.has(at + "ssm_a"):
@@ -260,11 +268,14 @@ class Oracle:
         n = len(x)
         self.enter(layer)
         q = self.project(x, layer, "attn_q", self.n_head, self.head_k)
-        k = self.project(x, layer, "attn_k", self.n_head_kv, self.head_k)
-        v = self.project(x, layer, "attn_v", self.n_head_kv, self.head_v)
         positions = numpy.arange(n)
         angles, magnitude = self.angles(layer, positions), self.magnitude(layer)
-        q, k = self.rotate(q, angles, magnitude), self.rotate(k, angles, magnitude)
+        q = self.rotate(q, angles, magnitude)
+        if self.source(layer) == layer:
+            k = self.project(x, layer, "attn_k", self.n_head_kv, self.head_k)
+            v = self.project(x, layer, "attn_v", self.n_head_kv, self.head_v)
+            self.kept[layer] = self.rotate(k, angles, magnitude), v
+        k, v = self.kept[self.source(layer)]
         q = q * self.temperature(positions)[:, None, None]
         if self.rounded:
             k, v = (a.astype(numpy.float16).astype(numpy.float64) for a in (k, v))
@@ -317,13 +328,19 @@ class Oracle:
         numpy.put_along_axis(out, chosen, values * self.key("expert_weights_scale", 1.0), -1)
         return out
 
-    def experts(self, x, layer):
+    def experts(self, x, layer, shares=None):
         at = f"blk.{layer}.ffn_"
-        shares = self.route(x, at)
+        shares = self.route(x, at) if shares is None else shares
         out = numpy.zeros_like(x)
 
         def part(x, name, expert):
+            if name != "down" and self.has(at + "gate_up_exps.weight"):  # rows of gate, then up
+                half = self.tensors[at + "gate_up_exps.weight"].shape[1] // 2
+                rows = slice(0, half) if name == "gate" else slice(half, None)
+                return self.product(x, at + "gate_up_exps.weight", (expert, rows))
             y = self.product(x, f"{at}{name}_exps.weight", expert)
+            if self.has(f"{at}{name}_exps.scale"):
+                y = y * self.weight(f"{at}{name}_exps.scale")[expert]
             bias = f"{at}{name}_exps.bias"
             return y + self.weight(bias)[expert] if self.has(bias) else y
         for expert in range(shares.shape[1]):
@@ -337,10 +354,24 @@ class Oracle:
             out += share[:, None] * self.product(inner, at + "down_shexp.weight")
         return out
 
+    def beside(self, h, layer):
+        """Gemma 4 with experts: a dense FFN and experts, from the same stream through norms of
+        their own; the router's norm is scaled to the width."""
+        at = f"blk.{layer}."
+        dense = self.dense(self.norm(h, at + "ffn_norm.weight"), layer)
+        shares = self.route(self.norm(h, at + "ffn_gate_inp.scale") / math.sqrt(self.n_embd),
+                            at + "ffn_")
+        routed = self.experts(self.norm(h, at + "pre_ffw_norm_2.weight"), layer, shares)
+        return (self.norm(dense, at + "post_ffw_norm_1.weight") +
+                self.norm(routed, at + "post_ffw_norm_2.weight"))
+
     def feed_forward(self, x, layer):
-        at = f"blk.{layer}.ffn_"
-        if self.has(at + "gate_inp.weight"):
+        if self.has(f"blk.{layer}.ffn_gate_inp.weight"):
             return self.experts(x, layer)
+        return self.dense(x, layer)
+
+    def dense(self, x, layer):
+        at = f"blk.{layer}.ffn_"
         if self.has(at + "gate.weight"):
             gate, up = self.product(x, at + "gate.weight"), self.product(x, at + "up.weight")
         else:  # one matrix holds both
@@ -359,15 +390,36 @@ class Oracle:
         after = "post_attention_norm.weight" if "ffn_norm" not in self.facts else ""
         h = h + self.branch(h, layer, self.attention, "attn_norm.weight", after)
         norm = self.facts.get("ffn_norm", "ffn_norm") + ".weight"
-        h = h + self.branch(h, layer, self.feed_forward, norm, "post_ffw_norm.weight")
+        if self.has(f"blk.{layer}.pre_ffw_norm_2.weight"):
+            h = h + self.branch(h, layer, self.beside, "", "post_ffw_norm.weight")
+        else:
+            h = h + self.branch(h, layer, self.feed_forward, norm, "post_ffw_norm.weight")
+        if self.has(f"blk.{layer}.inp_gate.weight"):
+            h = h + self.branch(h, layer, self.look_at_token, "", "post_norm.weight")
         scale = f"blk.{layer}.layer_output_scale.weight"
         return h * self.weight(scale) if self.has(scale) else h
+
+    def look_at_token(self, h, layer):
+        at = f"blk.{layer}."
+        gate = self.activate(self.product(h, at + "inp_gate.weight"))
+        return self.product(gate * self.told[:, layer], at + "proj.weight")
+
+    def tell(self, tokens, embeddings):
+        """What each layer is told of the tokens [tokens, layers, width] (Gemma 3n and 4)."""
+        width = self.key("embedding_length_per_layer_input")
+        looked_up = self.weight("per_layer_token_embd.weight")[tokens] * math.sqrt(width)
+        made = self.product(embeddings, "per_layer_model_proj.weight") / math.sqrt(self.n_embd)
+        made = self.norm(made.reshape(len(tokens), -1, width), "per_layer_proj_norm.weight")
+        return (made + looked_up.reshape(made.shape)) / math.sqrt(2)
 
     def run(self, tokens):
         """Hidden states at each layer border [n_layers + 1, n, n_embd], logits [n, n_vocab]."""
         h = self.weight("token_embd.weight")[numpy.asarray(tokens)]
         h = h * (math.sqrt(self.n_embd) if self.facts.get("embedding") else
                  self.key("embedding_scale", 1.0))
+        self.kept = {}
+        if self.key("embedding_length_per_layer_input", 0):
+            self.told = self.tell(numpy.asarray(tokens), h)
         borders = [h]
         for i in range(self.n_layers):
             borders.append(self.layer(borders[-1], i))

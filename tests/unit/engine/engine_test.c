@@ -16,13 +16,13 @@
 #define ROWS_MAX     160u
 #define KV_POSITIONS 512u
 #define LONG_TEXT    1200u /* more tiles than one thread joins */
-#define SLICES_MAX   8u
+#define SLICES_MAX   12u
 
 static const char *tested;
 
 /* What a prompt gives, row by row. */
 struct trace {
-	float *hidden; /* [n_layers + 1, N_TOKENS, n_embd] */
+	float *hidden; /* [n_layers + 1, N_TOKENS, model_row_floats] */
 	float *logits; /* [N_TOKENS, n_vocab] */
 };
 
@@ -80,10 +80,14 @@ static int tear_down(void **given)
 	return 0;
 }
 
+static size_t row_bytes(const struct model_shape *shape)
+{
+	return model_row_floats(shape) * sizeof(float);
+}
+
 static void trace_init(struct trace *trace, const struct model_shape *shape)
 {
-	trace->hidden =
-		calloc((size_t)(shape->n_layers + 1) * N_TOKENS * shape->n_embd, sizeof(float));
+	trace->hidden = calloc((size_t)(shape->n_layers + 1) * N_TOKENS, row_bytes(shape));
 	trace->logits = calloc((size_t)N_TOKENS * shape->n_vocab, sizeof(float));
 	assert_non_null(trace->hidden);
 	assert_non_null(trace->logits);
@@ -115,7 +119,7 @@ static void fill_rows(struct work_row *rows, uint32_t sequence, uint32_t text, u
 static float *border(const struct trace *trace, const struct model_shape *shape, uint32_t layer,
 		     uint32_t position)
 {
-	return trace->hidden + ((size_t)layer * N_TOKENS + position) * shape->n_embd;
+	return trace->hidden + ((size_t)layer * N_TOKENS + position) * model_row_floats(shape);
 }
 
 static void open_sequence(const struct engine *engine, uint32_t sequence)
@@ -136,7 +140,7 @@ static void trace_rows(const struct engine *engine, struct trace *trace, uint32_
 	assert_int_equal(drive_embed(engine->slice, rows, n_rows, hidden), FAIL_NONE);
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		float *next = border(trace, shape, i + 1, first);
-		memcpy(next, hidden, (size_t)n_rows * shape->n_embd * sizeof(float));
+		memcpy(next, hidden, n_rows * row_bytes(shape));
 		assert_int_equal(drive_layers(engine->slice, i, i + 1, rows, n_rows, next),
 				 FAIL_NONE);
 		hidden = next;
@@ -156,8 +160,8 @@ static void trace_text(const struct engine *engine, struct trace *trace, uint32_
 
 static void assert_same(const struct trace *trace, const struct model_shape *shape)
 {
-	const size_t states = (size_t)(shape->n_layers + 1) * N_TOKENS * shape->n_embd;
-	assert_memory_equal(trace->hidden, reference.hidden, states * sizeof(float));
+	const size_t states = (size_t)(shape->n_layers + 1) * N_TOKENS;
+	assert_memory_equal(trace->hidden, reference.hidden, states * row_bytes(shape));
 	assert_memory_equal(trace->logits, reference.logits,
 			    (size_t)N_TOKENS * shape->n_vocab * sizeof(float));
 }
@@ -195,7 +199,7 @@ struct run {
 
 static void run_init(struct run *run, const struct model_shape *shape)
 {
-	run->hidden = calloc((size_t)ROWS_MAX * shape->n_embd, sizeof(float));
+	run->hidden = calloc(ROWS_MAX, row_bytes(shape));
 	run->logits = calloc((size_t)ROWS_MAX * shape->n_vocab, sizeof(float));
 	assert_non_null(run->hidden);
 	assert_non_null(run->logits);
@@ -335,7 +339,7 @@ static void check_cuts(struct engine *engine, const uint32_t *cuts, uint32_t n_s
 						      run.hidden),
 					 FAIL_NONE);
 			assert_memory_equal(run.hidden, border(&reference, shape, cuts[i + 1], at),
-					    45 * shape->n_embd * sizeof(float));
+					    45 * row_bytes(shape));
 		}
 		assert_int_equal(drive_output(engine->slice, run.rows, 45, run.hidden, run.logits),
 				 FAIL_NONE);
@@ -391,10 +395,8 @@ static void test_two_rounds(void **given)
 	fork.layers = (struct layer_range){ n - 1, n };
 	assert_int_equal(drive(ours, &fork), FAIL_NONE);
 	assert_int_equal(drive_layers(ours, n - 1, n, second.rows, 60, second.hidden), FAIL_NONE);
-	assert_memory_equal(first.hidden, border(&reference, shape, n, 0),
-			    70 * shape->n_embd * sizeof(float));
-	assert_memory_equal(second.hidden, border(&reference, shape, n, 70),
-			    60 * shape->n_embd * sizeof(float));
+	assert_memory_equal(first.hidden, border(&reference, shape, n, 0), 70 * row_bytes(shape));
+	assert_memory_equal(second.hidden, border(&reference, shape, n, 70), 60 * row_bytes(shape));
 	run_finish(&first);
 	run_finish(&second);
 	slice_destroy(ours);

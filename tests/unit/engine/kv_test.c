@@ -25,7 +25,7 @@ struct engine {
 	const struct model_shape *shape;
 	struct backend *backend;
 	struct slice *slice;
-	float *hidden; /* [ROWS_MAX, n_embd] */
+	float *hidden; /* [ROWS_MAX, model_row_floats] */
 };
 
 /* False when the kind cannot hold this model's heads, with a sentence. */
@@ -51,7 +51,7 @@ static bool engine_open(struct engine *engine, const char *cpu, uint32_t threads
 					    .kv_sequences = sequences,
 					    .rows_max = ROWS_MAX };
 	engine->slice = slice_create(engine->backend, engine->model, &slice, &fail);
-	engine->hidden = calloc((size_t)ROWS_MAX * engine->shape->n_embd, sizeof(float));
+	engine->hidden = calloc((size_t)ROWS_MAX * model_row_floats(engine->shape), sizeof(float));
 	if (!engine->slice)
 		assert_int_equal(fail.code, FAIL_UNSUPPORTED);
 	return engine->slice != NULL;

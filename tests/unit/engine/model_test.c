@@ -377,6 +377,16 @@ static void add_no_experts(struct gguf_build *build)
 	build_u32(build, "llama.expert_count", 0);
 }
 
+static void add_shared_kv(struct gguf_build *build)
+{
+	build_u32(build, "llama.attention.shared_kv_layers", 1);
+}
+
+static void add_token_input(struct gguf_build *build)
+{
+	build_u32(build, "llama.embedding_length_per_layer_input", 8);
+}
+
 static void refuses_what_it_does_not_compute(void **state)
 {
 	(void)state;
@@ -386,6 +396,8 @@ static void refuses_what_it_does_not_compute(void **state)
 		const char *fragment;
 	} rows[] = {
 		{ add_llama, { .n_layers = 1, .more = add_cap }, "a cap on final logits" },
+		{ add_llama, { .n_layers = 2, .more = add_shared_kv }, "share keys and values" },
+		{ add_llama, { .n_layers = 1, .more = add_token_input }, "an embedding for each" },
 		{ add_llama, { .n_layers = 1, .more = stretch_by_magic }, "stretches its context" },
 		{ add_phi3,
 		  { .n_layers = 1, .drop = "blk.0.attn_qkv.weight" },

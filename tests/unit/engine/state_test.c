@@ -469,6 +469,36 @@ static void test_kinds_take_what_they_say(void **unused)
 	assert_non_null(strstr(fail.text, "q8_0"));
 }
 
+/* Layers that read an earlier one's keys and values cost nothing and see the same pages. */
+static void test_layers_that_share(void **unused)
+{
+	struct state_layer shared[N_LAYERS] = { layers[0], layers[1], layers[0] };
+	struct state_config config = { .layers = shared,
+				       .n_layers = N_LAYERS,
+				       .positions = PAGES * STATE_PAGE };
+	const uint64_t apart = state_bytes(&config);
+	struct fixture *f;
+	void *given;
+	(void)unused;
+	shared[2].back = 2;
+	assert_true(state_bytes(&config) < apart);
+	set_up_with(&given, &config);
+	f = given;
+	assert_true(state_writes(f->state, 0) && !state_writes(f->state, 2));
+	assert_int_equal(apply(f, WORK_OPEN, 1, 0, 0), FAIL_NONE);
+	assert_int_equal(prepare(f, 1, 0, 3, 0, N_LAYERS), FAIL_NONE);
+	for (uint32_t head = 0; head < 2; head++) {
+		assert_int_equal(state_key_offset(f->state, 2, head),
+				 state_key_offset(f->state, 0, head));
+		assert_int_equal(state_value_offset(f->state, 2, head),
+				 state_value_offset(f->state, 0, head));
+	}
+	assert_ptr_equal(state_page(f->state, 2, f->slots[0], 2),
+			 state_page(f->state, 0, f->slots[0], 2));
+	state_commit(f->state, f->slots, 3, 0, N_LAYERS);
+	tear_down(&given);
+}
+
 static void test_the_account_is_asked_first(void **given)
 {
 	struct account account;
@@ -507,6 +537,7 @@ int main(void)
 						set_up_sliding, tear_down),
 		cmocka_unit_test(test_a_window_costs_a_window),
 		cmocka_unit_test(test_kinds_take_what_they_say),
+		cmocka_unit_test(test_layers_that_share),
 		cmocka_unit_test(test_the_account_is_asked_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

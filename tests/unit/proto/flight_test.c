@@ -172,6 +172,33 @@ static void every_cut_is_refused(void **state)
 	buf_finish(&bytes);
 }
 
+/* What of a row is no longer needed does not travel. */
+static void rows_move_together_and_apart(void **state)
+{
+	float rows[3 * 5] = { 1, 2, 9, 9, 9, 3, 4, 9, 9, 9, 5, 6, 9, 9, 9 };
+	const float together[6] = { 1, 2, 3, 4, 5, 6 };
+	flight_pack(rows, 3, 2, 5);
+	assert_memory_equal(rows, together, sizeof(together));
+	flight_spread(rows, 3, 2, 5);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_memory_equal(rows + 5 * i, together + 2 * i, 2 * sizeof(float));
+	flight_pack(rows, 3, 5, 5); /* nothing to do */
+	flight_spread(rows, 3, 5, 5);
+	assert_memory_equal(rows + 5, together + 2, 2 * sizeof(float));
+}
+
+/* They are told apart by their own width, which may be less than there is room for. */
+static void narrow_flights_fit(void **state)
+{
+	struct buf bytes;
+	buf_init(&bytes);
+	flight_encode(&flight, sample_states, &bytes);
+	assert_int_equal(flight_decode(&back, states, ROWS, 7, bytes.data, bytes.size, NULL), 0);
+	assert_int_equal(back.n_embd, 4);
+	assert_memory_equal(states, sample_states, sizeof(sample_states));
+	buf_finish(&bytes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -183,6 +210,8 @@ int main(void)
 		TEST(full_flights_fit_and_no_more),
 		TEST(every_field_is_held_to_its_range),
 		TEST(every_cut_is_refused),
+		TEST(rows_move_together_and_apart),
+		TEST(narrow_flights_fit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
