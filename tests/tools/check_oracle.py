@@ -46,6 +46,7 @@ FAMILIES = {
 TYPES = {"llama": ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K",
                    "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "IQ3_S", "IQ3_XXS", "IQ2_XXS", "IQ2_XS",
                    "IQ2_S", "IQ1_S", "IQ1_M", "MXFP4"),
+         "gpt-oss": ("Q8_0", "Q4_K_M", "MXFP4"),
          "gemma3": ("F16", "BF16", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K")}
 OTHERS = ("Q8_0", "Q4_K_M")
 # with the usual seed, a number in the middle goes the other way early and moves all later positions

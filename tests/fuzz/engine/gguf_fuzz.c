@@ -38,7 +38,8 @@ static void look_at_model(const struct model *model)
 	const struct gguf_tensor *tensors[UNIT_TENSORS_MAX];
 	for (uint32_t i = 0; i < model_shape(model)->n_layers; i++)
 		if (model_unit_tensors(model, UNIT_LAYER, i, tensors) < 9 ||
-		    model_kv_bytes(model, i) == 0)
+		    (model_kv_bytes(model, i) == 0) !=
+			    (model_recurrent_floats(model_shape(model), i) > 0))
 			abort();
 }
 

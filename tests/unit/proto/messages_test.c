@@ -159,80 +159,127 @@ static void appended_fields_are_ignored_forgotten_ones_refused(void **state)
 	buf_finish(&scratch);
 }
 
-/* The largest message that our own code can make stays within the limit of its type. */
-static void the_largest_messages_fit_their_limits(void **state)
+/* ---- the largest messages that our own code can make ---- */
+
+static uint8_t largest_chunk[1 << 20];
+
+static void largest_hello(struct message *m)
+{
+	memset(m->hello.name, 'n', sizeof(m->hello.name) - 1);
+	m->hello.name[sizeof(m->hello.name) - 1] = 0;
+}
+
+static void largest_roster(struct message *m)
 {
 	static uint8_t statements[ROSTER_STATEMENTS_MAX * STATEMENT_BYTES];
+	m->roster.n_statements = ROSTER_STATEMENTS_MAX;
+	m->roster.statements = statements;
+}
+
+static void largest_digest(struct message *m)
+{
+	m->digest.n_facts = GOSSIP_FACTS_MAX;
+}
+
+static void largest_gossip(struct message *m)
+{
+	m->gossip.n_facts = 1;
+	m->gossip.facts[0].size = FACT_BYTES_MAX;
+	m->gossip.facts[0].bytes = largest_chunk;
+}
+
+static void largest_request(struct message *m)
+{
 	static uint32_t tokens[PROMPT_TOKENS_MAX];
-	static uint8_t chunk[1 << 20];
+	m->request.n_tokens = PROMPT_TOKENS_MAX;
+	m->request.tokens = tokens;
+	m->request.n_ends = REQUEST_ENDS_MAX;
+}
+
+static void largest_tokens(struct message *m)
+{
+	m->tokens.n_tokens = 16;
+}
+
+static void largest_chunk_of_a_file(struct message *m)
+{
+	m->chunk.size = MODEL_CHUNK_BYTES;
+	m->chunk.bytes = largest_chunk;
+}
+
+static void largest_plan(struct message *m)
+{
+	struct plan *plan = &m->prepare.plan;
+	plan->n_devices = PLAN_DEVICES_MAX;
+	plan->n_stages = PLAN_STAGES_MAX;
+	for (int i = 0; i < PLAN_DEVICES_MAX; i++) {
+		plan->devices[i].name[63] = 0;
+		plan->devices[i].sentence[PLAN_SENTENCE_BYTES - 1] = 0;
+	}
+	for (int i = 0; i < PLAN_STAGES_MAX; i++)
+		plan->stages[i].n_group = PLAN_GROUP_MAX;
+	plan->limit[PLAN_SENTENCE_BYTES - 1] = 0;
+}
+
+#define REASON(member)                                                                             \
+	.has_reason = true, .reason = offsetof(struct message, member.reason),                     \
+	.reason_bytes = sizeof(((struct message *)0)->member.reason)
+
+/* What has to be in range, or costs more than numbers of the most bytes. */
+static const struct {
+	enum message_type type;
+	void (*fill)(struct message *m);
+	bool has_reason;
+	size_t reason, reason_bytes;
+} largest[] = {
+	{ MESSAGE_HELLO, largest_hello },
+	{ MESSAGE_CLOSE, REASON(close) },
+	{ MESSAGE_ROSTER, largest_roster },
+	{ MESSAGE_DIGEST, largest_digest },
+	{ MESSAGE_GOSSIP, largest_gossip },
+	{ MESSAGE_PROMISE, REASON(promise) },
+	{ MESSAGE_PART_STATE, REASON(part_state) },
+	{ MESSAGE_REQUEST, largest_request },
+	{ MESSAGE_TOKENS, largest_tokens },
+	{ MESSAGE_REQUEST_END, REASON(request_end) },
+	{ MESSAGE_CHUNK, largest_chunk_of_a_file, REASON(chunk) },
+	{ MESSAGE_PREPARE, largest_plan },
+};
+
+static void make_largest(struct message *m, enum message_type type)
+{
+	memset(m, 0xff, sizeof(*m));
+	m->type = type;
+	for (size_t i = 0; i < sizeof(largest) / sizeof(largest[0]); i++) {
+		char *reason = (char *)m + largest[i].reason;
+		if (largest[i].type != type)
+			continue;
+		if (largest[i].fill)
+			largest[i].fill(m);
+		if (!largest[i].has_reason)
+			continue;
+		memset(reason, 'r', largest[i].reason_bytes - 1);
+		reason[largest[i].reason_bytes - 1] = 0;
+	}
+}
+
+static enum connection_kind where_it_belongs(enum message_type type)
+{
+	if (type == MESSAGE_FETCH || type == MESSAGE_CHUNK)
+		return CONNECTION_TRANSFER;
+	return type == MESSAGE_CREDIT ? CONNECTION_RING : CONNECTION_CONTROL;
+}
+
+static void the_largest_messages_fit_their_limits(void **state)
+{
 	struct buf bytes;
 	buf_init(&bytes);
 	for (int type = MESSAGE_HELLO; type < MESSAGE_FLIGHT; type++) {
-		enum connection_kind kind = CONNECTION_CONTROL;
-		if (type == MESSAGE_FETCH || type == MESSAGE_CHUNK)
-			kind = CONNECTION_TRANSFER;
-		if (type == MESSAGE_CREDIT)
-			kind = CONNECTION_RING;
-		memset(&sample, 0xff, sizeof(sample)); /* numbers of the most bytes */
-		sample.type = type;
-		switch (type) { /* what has to be in range, or costs more otherwise */
-		case MESSAGE_HELLO:
-			memset(sample.hello.name, 'n', 63);
-			sample.hello.name[63] = 0;
-			break;
-		case MESSAGE_CLOSE: memset(sample.close.reason, 'r', 256);
-			sample.close.reason[255] = 0;
-			break;
-		case MESSAGE_ROSTER:
-			sample.roster.n_statements = ROSTER_STATEMENTS_MAX;
-			sample.roster.statements = statements;
-			break;
-		case MESSAGE_DIGEST: sample.digest.n_facts = GOSSIP_FACTS_MAX; break;
-		case MESSAGE_GOSSIP:
-			sample.gossip.n_facts = 1;
-			sample.gossip.facts[0].size = FACT_BYTES_MAX;
-			sample.gossip.facts[0].bytes = chunk;
-			break;
-		case MESSAGE_PROMISE: memset(sample.promise.reason, 'r', 256);
-			sample.promise.reason[255] = 0;
-			break;
-		case MESSAGE_PART_STATE: memset(sample.part_state.reason, 'r', 256);
-			sample.part_state.reason[255] = 0;
-			break;
-		case MESSAGE_REQUEST:
-			sample.request.n_tokens = PROMPT_TOKENS_MAX;
-			sample.request.tokens = tokens;
-			sample.request.n_ends = REQUEST_ENDS_MAX;
-			break;
-		case MESSAGE_TOKENS: sample.tokens.n_tokens = 16; break;
-		case MESSAGE_REQUEST_END: memset(sample.request_end.reason, 'r', 256);
-			sample.request_end.reason[255] = 0;
-			break;
-		case MESSAGE_CHUNK:
-			sample.chunk.size = MODEL_CHUNK_BYTES;
-			sample.chunk.bytes = chunk;
-			memset(sample.chunk.reason, 'r', 256);
-			sample.chunk.reason[255] = 0;
-			break;
-		case MESSAGE_PREPARE: {
-			struct plan *plan = &sample.prepare.plan;
-			plan->n_devices = PLAN_DEVICES_MAX;
-			plan->n_stages = PLAN_STAGES_MAX;
-			for (int i = 0; i < PLAN_DEVICES_MAX; i++) {
-				plan->devices[i].name[63] = 0;
-				plan->devices[i].sentence[PLAN_SENTENCE_BYTES - 1] = 0;
-			}
-			for (int i = 0; i < PLAN_STAGES_MAX; i++)
-				plan->stages[i].n_group = PLAN_GROUP_MAX;
-			plan->limit[PLAN_SENTENCE_BYTES - 1] = 0;
-			break;
-		}
-		default: break;
-		}
+		const bool hello_done = type != MESSAGE_HELLO;
+		const size_t limit = message_limit(type, where_it_belongs(type), hello_done);
+		make_largest(&sample, type);
 		buf_clear(&bytes);
 		message_encode(&sample, &bytes);
-		const bool hello_done = type != MESSAGE_HELLO;
-		const size_t limit = message_limit(type, kind, hello_done);
 		if (bytes.size > limit)
 			fail_msg("%s: %zu bytes, but %zu are allowed", message_name(type),
 				 bytes.size, limit);
