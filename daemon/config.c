@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "daemon/kv_choice.h"
 #include "discovery/discovery.h"
 
 #include <errno.h>
@@ -200,6 +201,14 @@ static int set_choice(struct config *config, const struct row *row, const char *
 	return set_text(config, row, value, fail);
 }
 
+static int set_kv_cache(struct config *config, const struct row *row, const char *value,
+			struct fail *fail)
+{
+	if (kv_choice_check(value, fail) != 0)
+		return -FAIL_INVALID;
+	return set_text(config, row, value, fail);
+}
+
 static int set_address(struct config *config, const struct row *row, const char *value,
 		       struct fail *fail)
 {
@@ -278,10 +287,10 @@ static const struct row rows[] = {
 	  FIELD(threads), 1, 1024 },
 	{ "context", "N", "positions that a prompt and its answer may have (default: 4096)",
 	  set_number, FIELD(context), 16, 1u << 20 },
-	{ "kv-cache", "f16|q8_0|f32",
-	  "how keys and values are cached in plans that this device makes: q8_0 takes half the "
-	  "memory (default: f16)",
-	  set_choice, FIELD(kv_cache), .choices = " f16 q8_0 f32 " },
+	{ "kv-cache", "TYPE|MODEL:TYPE,...",
+	  "how keys and values are cached in plans that this device makes: f16, q8_0 (half the "
+	  "memory) or f32, for all models or for some (default: f16)",
+	  set_kv_cache, FIELD(kv_cache) },
 	{ "store-limit", "SIZE",
 	  "most disk space for models (default: nine tenths of what is "
 	  "free in the state directory)",

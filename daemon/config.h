@@ -30,7 +30,7 @@ struct config {
 	uint64_t memory_bytes;      /* 0: measured, see --help */
 	uint32_t threads;           /* 0: as many as the process may use */
 	uint32_t context;           /* positions per sequence, default DEFAULT_CONTEXT */
-	char kv_cache[8];           /* "f16" (also when ""), "q8_0" or "f32": of plans made here */
+	char kv_cache[512];         /* see kv_choice.h: of plans made here */
 	uint64_t store_limit_bytes; /* default 0: nine tenths of the free space */
 	char cpu[16];               /* PRIMAD_CPU: "" or "c", "avx2", "avx512", "neon", "i8mm" */
 	char log_level[8];          /* "error", "warn", "info", "debug" */

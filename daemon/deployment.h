@@ -59,7 +59,7 @@ struct deployment_config {
 	struct backend *backend;
 	const enum power_source *power; /* borrowed: of this device, at any time */
 	uint32_t context_positions;
-	enum kv_type kv_type; /* of plans made here, where the model's heads fit it */
+	const char *kv_cache; /* borrowed; of plans made here, where a model's heads fit it */
 };
 
 struct deployment *deployment_create(const struct deployment_config *config,

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/deployment_inside.h"
+#include "daemon/kv_choice.h"
 #include "proto/deadlines.h"
 
 #include <stdlib.h>
@@ -18,8 +19,9 @@ void deployment_options(const struct deployment *deployment, struct plan_options
 		options->context = deployment->config.context_positions;
 	if (options->context > facts->context_max)
 		options->context = facts->context_max;
-	if (facts->kv_types >> deployment->config.kv_type & 1)
-		options->kv_type = deployment->config.kv_type;
+	const enum kv_type kv_type = kv_choice_of(deployment->config.kv_cache, facts->name);
+	if (facts->kv_types >> kv_type & 1)
+		options->kv_type = kv_type;
 	options->epoch = commit_next_epoch(deployment->commit);
 }
 

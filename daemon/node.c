@@ -451,8 +451,6 @@ static void on_models_changed(void *context)
 
 static int create_deployment(struct node *node, struct fail *fail)
 {
-	enum kv_type kv_type = KV_TYPE_F16;
-	kv_type_find(node->config.kv_cache, &kv_type); /* "" is none: the default */
 	const struct deployment_config config = {
 		.host = &node->host,
 		.home = node->home,
@@ -461,7 +459,7 @@ static int create_deployment(struct node *node, struct fail *fail)
 		.backend = node->backend,
 		.power = &node->machine.power,
 		.context_positions = node->config.context,
-		.kv_type = kv_type,
+		.kv_cache = node->config.kv_cache,
 	};
 	const struct deployment_services services = {
 		.facts = service_facts,

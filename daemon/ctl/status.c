@@ -72,6 +72,9 @@ static void show_deployments(const json_t *status)
 			json_number_value(json_object_get(deployment, "measured_token_s"));
 		printf("model    %s%s", text_of(deployment, "model"),
 		       json_is_true(json_object_get(plan, "pinned")) ? ", pinned" : "");
+		const char *kv_type = text_of(plan, "kv_type");
+		if (kv_type[0] && strcmp(kv_type, "f16") != 0)
+			printf(", keys and values in %s", kv_type);
 		if (forecast > 0)
 			printf(", forecast %.1f tokens/s", 1 / forecast);
 		if (measured > 0)

@@ -17,7 +17,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, model):
-    with LoopbackHome(tmp_path_factory.mktemp("home"), 3, ["--context", "512"]) as home:
+    with LoopbackHome(tmp_path_factory.mktemp("home"), 3, ["--context", "512", "--kv-cache", "f16, sharing:q8_0"]) as home:
         home.daemons[0].add_model(model)
         for daemon in home.daemons:
             wait_for("the model is known", lambda d=daemon: d.good("GET", "/v1/models",
@@ -53,6 +53,11 @@ def pin(home, layers, model="tiny", **more):
         wait_for(f"{daemon.name} sees the plan ready", lambda d=daemon: serves(d))
 
 
+def kv_types(home):
+    return {deployment["plan"]["kv_type"] for daemon in home.daemons
+            for deployment in daemon.status()["deployments"]}
+
+
 def text_of(answer):
     return answer["choices"][0]["text"]
 
@@ -78,13 +83,14 @@ def test_any_split_gives_the_same_text(home):
                  for p in prompts for s in settings]
         reference = reference or texts
         assert texts == reference, (layers, more)
+    assert kv_types(home) == {"f16"}
 
 
 def test_layers_that_share_what_rows_carry(home, tmp_path):
     """A model whose last layers read keys and values of earlier ones, and whose layers are told of
     the token: wherever it is cut, rows carry what is needed."""
     path = tiny_model(tmp_path, family="gemma4-e", type="Q8_0", layers=LAYERS, shared_kv=3, token=32,
-                      embd=64, heads=4, head=16, ff=64, vocab=300, context=512, tokenizer="spm")
+                      embd=64, heads=4, head=32, ff=64, vocab=300, context=512, tokenizer="spm")
     home.daemons[0].add_model(path.rename(tmp_path / "sharing.gguf"))
     reference = None
     for layers, more in [({"device0": 6}, {"head": "device0"}),
@@ -96,6 +102,11 @@ def test_layers_that_share_what_rows_carry(home, tmp_path):
                  for p in ("hello", "one two three " * 20)]
         reference = reference or texts
         assert texts == reference, (layers, more)
+    assert kv_types(home) == {"q8_0"}  # as the setting says of this model
+    for daemon in home.daemons:
+        daemon.ask("DELETE", "/models/sharing")
+    wait_for("the model is forgotten", lambda: all(
+        len(d.good("GET", "/v1/models", socket="api")["data"]) == 1 for d in home.daemons))
 
 
 def test_four_at_once_equal_their_solo_answers(home):
