@@ -9,7 +9,7 @@ static bool is_shared(const struct gguf_tensor *tensor)
 	return strncmp(tensor->name, "rope_", 5) == 0;
 }
 
-static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights)
+static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights, bool chosen)
 {
 	uint32_t i = 0;
 	while (i < unit->n_types && unit->types[i].type != type)
@@ -18,6 +18,7 @@ static void add_weights(struct unit_facts *unit, uint32_t type, uint64_t weights
 		return; /* a layer has eight matrices: this many types cannot be */
 	unit->types[i].type = type;
 	unit->types[i].weights += weights;
+	unit->types[i].chosen += chosen ? weights : 0;
 	if (i == unit->n_types)
 		unit->n_types++;
 }
@@ -32,10 +33,13 @@ static bool is_bias(const struct gguf_tensor *tensor)
 static void add_tensor(struct unit_facts *unit, const struct gguf_tensor *tensor,
 		       const struct model_shape *shape)
 {
-	const uint64_t planes = tensor->dims[2] > 1 ? shape->n_expert_used : 1;
+	const bool experts = tensor->dims[2] > 1;
 	unit->bytes += tensor->bytes;
 	if (tensor->dims[1] > 1 && !is_bias(tensor))
-		add_weights(unit, tensor->type, tensor->dims[0] * tensor->dims[1] * planes);
+		add_weights(unit, tensor->type,
+			    tensor->dims[0] * tensor->dims[1] *
+				    (experts ? shape->n_expert_used : 1),
+			    experts);
 }
 
 static void read_unit(const struct model *model, enum unit_kind kind, uint32_t layer,
@@ -62,12 +66,13 @@ static void read_ends(const struct model *model, struct model_facts *facts)
 	read_unit(model, UNIT_OUTPUT, 0, &facts->output);
 	for (uint32_t i = 0; i < count; i++)
 		facts->embedding.bytes += tensors[i]->bytes;
-	add_weights(&facts->embedding, tensors[0]->type, weights_in(tensors[0]));
+	add_weights(&facts->embedding, tensors[0]->type, weights_in(tensors[0]), false);
 	if (facts->tied) /* the product with the embedding table is the output's work */
-		add_weights(&facts->output, tensors[0]->type, weights_in(tensors[0]));
+		add_weights(&facts->output, tensors[0]->type, weights_in(tensors[0]), false);
 	for (uint32_t i = 0; i < count; i++)
 		if (strcmp(tensors[i]->name, "per_layer_model_proj.weight") == 0)
-			add_weights(&facts->output, tensors[i]->type, weights_in(tensors[i]));
+			add_weights(&facts->output, tensors[i]->type, weights_in(tensors[i]),
+				    false);
 }
 
 static uint32_t fitting_kv_types(const struct model_shape *shape)
@@ -94,10 +99,14 @@ void model_facts_read(const struct model *model, struct model_facts *facts)
 	facts->context_max = shape->context_max;
 	facts->tied = shape->tied;
 	read_ends(model, facts);
+	facts->n_expert = shape->n_expert;
+	facts->n_expert_used = shape->n_expert_used;
 	for (uint32_t i = 0; i < shape->n_layers; i++) {
 		read_unit(model, UNIT_LAYER, i, &facts->layers[i]);
 		facts->kv_bytes[i] = model_kv_bytes(model, i);
 		facts->kv_windows[i] = shape->layers[i].window;
+		facts->state_bytes[i] =
+			model_recurrent_floats(shape, i) * (uint32_t)sizeof(float);
 	}
 	facts->kv_types = fitting_kv_types(shape);
 }

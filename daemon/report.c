@@ -84,7 +84,7 @@ static json_t *deployments_json(struct node *node)
 	const struct model_facts *facts = models_facts(node->models, &plan->model);
 	ring_counters(node->ring, &counters);
 	buf_init(&text);
-	plan_text(plan, facts ? facts->name : NULL, &text);
+	plan_text(plan, facts, &text);
 	buf_u8(&text, 0);
 	json_array_append_new(
 		list, json_pack("{s:s, s:o, s:o, s:s, s:f, s:f, s:I, s:I}", "model",
@@ -216,11 +216,11 @@ const struct tokenizer *node_tokenizer(struct node *node, const char *model, str
 
 /* ---- plans ---- */
 
-static json_t *plan_answer(const struct plan *plan, const char *name)
+static json_t *plan_answer(const struct plan *plan, const struct model_facts *facts)
 {
 	struct buf text;
 	buf_init(&text);
-	plan_text(plan, name, &text);
+	plan_text(plan, facts, &text);
 	buf_u8(&text, 0);
 	json_t *answer = json_pack("{s:i, s:o, s:s}", "schema", NODE_SCHEMA, "plan",
 				   describe_plan(plan), "text",
@@ -323,10 +323,10 @@ void node_plan(struct node *node, const char *model, const json_t *options, bool
 		answer(context, NULL, &why);
 	} else {
 		const struct model_facts *facts = models_facts(node->models, &planning->id);
-		const char *name = facts ? facts->name : NULL;
 		answer(context,
-		       planning->paper ? comparison_answer(&planning->comparison, name)
-				       : plan_answer(&planning->plan, name),
+		       planning->paper ? comparison_answer(&planning->comparison,
+							   facts ? facts->name : NULL)
+				       : plan_answer(&planning->plan, facts),
 		       NULL);
 	}
 	free(planning);

@@ -48,13 +48,31 @@ bool cost_wake(struct cost *cost)
 	return any;
 }
 
-static double unit_s(const struct profile_backend *backend, const struct unit_facts *unit,
-		     double rows)
+static double product_s(const struct profile_backend *backend, uint32_t type, double weights,
+			double rows)
+{
+	return weights / profile_rate(backend, type, (uint32_t)ceil(rows));
+}
+
+double cost_experts(const struct model_facts *facts, double rows)
+{
+	const double share = (double)facts->n_expert_used / facts->n_expert;
+	return facts->n_expert * (1 - pow(1 - share, rows));
+}
+
+static double unit_s(const struct profile_backend *backend, const struct model_facts *facts,
+		     const struct unit_facts *unit, double rows)
 {
 	double seconds = 0;
-	for (uint32_t i = 0; i < unit->n_types; i++)
-		seconds += (double)unit->types[i].weights /
-			   profile_rate(backend, unit->types[i].type, (uint32_t)ceil(rows));
+	for (uint32_t i = 0; i < unit->n_types; i++) {
+		const uint32_t type = unit->types[i].type;
+		const double chosen = (double)unit->types[i].chosen;
+		seconds += product_s(backend, type, (double)unit->types[i].weights - chosen, rows);
+		if (chosen == 0)
+			continue;
+		const double used = facts->n_expert_used, touched = cost_experts(facts, rows);
+		seconds += product_s(backend, type, chosen / used * touched, rows * used / touched);
+	}
 	return seconds;
 }
 
@@ -68,11 +86,13 @@ static double layer_s(const struct profile_backend *backend, const struct cost *
 	const struct model_facts *facts = cost->facts;
 	const double kv = kv_position_bytes(facts, layer, cost->kv.type);
 	const double window = facts->kv_windows[layer];
-	double seconds = unit_s(backend, &facts->layers[layer], rows) + backend->layer_overhead_s;
+	const double state = 2.0 * facts->state_bytes[layer]; /* read and written */
+	double seconds =
+		unit_s(backend, facts, &facts->layers[layer], rows) + backend->layer_overhead_s;
 	if (window > 0)
 		look_back = fmin(look_back, window);
 	if (backend->kv_bytes_per_s > 0)
-		seconds += rows * look_back * kv / backend->kv_bytes_per_s;
+		seconds += rows * (look_back * kv + state) / backend->kv_bytes_per_s;
 	return fmax(seconds, COST_LEAST_S);
 }
 
@@ -82,7 +102,8 @@ static bool same_unit(const struct unit_facts *a, const struct unit_facts *b)
 		return false;
 	for (uint32_t i = 0; i < a->n_types; i++)
 		if (a->types[i].type != b->types[i].type ||
-		    a->types[i].weights != b->types[i].weights)
+		    a->types[i].weights != b->types[i].weights ||
+		    a->types[i].chosen != b->types[i].chosen)
 			return false;
 	return true;
 }
@@ -95,6 +116,7 @@ static void find_kinds(struct cost *cost)
 		while (kind < cost->n_kinds &&
 		       !(same_unit(&facts->layers[layer], &facts->layers[cost->example[kind]]) &&
 			 facts->kv_bytes[layer] == facts->kv_bytes[cost->example[kind]] &&
+			 facts->state_bytes[layer] == facts->state_bytes[cost->example[kind]] &&
 			 facts->kv_windows[layer] == facts->kv_windows[cost->example[kind]]))
 			kind++;
 		if (kind == cost->n_kinds)
@@ -153,7 +175,7 @@ static void cost_one_device(struct cost *cost, uint32_t device)
 	const uint64_t taken = at->backend->reserve_bytes + facts->metadata_bytes;
 	at->room_bytes = at->backend->memory_bytes > taken ? at->backend->memory_bytes - taken : 0;
 	at->disk_bytes_per_s = at->profile->disk_bytes_per_s;
-	at->output_s = unit_s(at->backend, &facts->output, 1);
+	at->output_s = unit_s(at->backend, facts, &facts->output, 1);
 	for (uint32_t kind = 0; kind < cost->n_kinds; kind++) {
 		const uint32_t layer = cost->example[kind];
 		cost->token_s[device * cost->n_kinds + kind] =

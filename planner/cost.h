@@ -4,10 +4,16 @@
  * p = tokens_in + T/2 cached positions at a middle token, a = cached + N/2 positions that a middle
  * prompt row looks back on. A device i has rates r_i(type, rows), an overhead o_i per layer and
  * flight, a rate v_i for reading K and V. A layer j has weights W_j(type), K and V of K_j bytes a
- * position; one with a sliding window looks back no further than that (p and a are cut to it). A product of W weights takes W / r_i(type, c) for c rows at once.
+ * position, or a recurrent state of S_j bytes that each row reads and writes; one with a sliding
+ * window looks back no further than that (p and a are cut to it). A product of W weights takes
+ * W / r_i(type, c) for c rows at once.
  *
- *   token_ij  = sum over types W_j / r_i(type, 1) + o_i + p K_j / v_i          one row
- *   chunk_ij  = sum over types W_j / r_i(type, c) + o_i + c a K_j / v_i        c rows of a prompt
+ *   token_ij  = sum over types W_j / r_i(type, 1) + o_i + (p K_j + 2 S_j) / v_i      one row
+ *   chunk_ij  = sum over types W_j / r_i(type, c) + o_i + c (a K_j + 2 S_j) / v_i    c rows
+ *
+ * With E experts of which a row chooses u, c rows touch E_c = E (1 - (1 - u/E)^c) of them, each with
+ * c u / E_c rows, as if every row chose anew and evenly: a token reads u experts, a chunk nearly all.
+ *
  *   output_i  = sum over types W_output / r_i(type, 1)                         on the head
  *   hop_ij(c) = rtt_ij / 2 + bytes of a flight of c rows / rate_ij             i sends to j
  *
@@ -91,6 +97,9 @@ bool cost_wake(struct cost *cost);
 
 double cost_token_s(const struct cost *cost, uint32_t device, uint32_t layer);
 double cost_chunk_s(const struct cost *cost, uint32_t chunk, uint32_t device, uint32_t layer);
+
+/* Experts of a layer that are read when so many rows each choose theirs. */
+double cost_experts(const struct model_facts *facts, double rows);
 
 /* Rows of a chunk as the reference turn uses it: no more than the prompt has. */
 double cost_rows(const struct cost *cost, uint32_t chunk);

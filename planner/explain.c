@@ -314,18 +314,45 @@ static void text_device(const struct plan *plan, uint32_t device, struct buf *ou
 		   plan_size_text(at->budget_bytes, budget));
 }
 
-void plan_text(const struct plan *plan, const char *model_name, struct buf *out)
+/* What else than its size decides what this model costs. */
+static void text_model(const struct plan *plan, const struct model_facts *facts, struct buf *out)
+{
+	const struct kv_room room = plan_kv_room(plan);
+	uint64_t bytes = 0;
+	uint32_t recurrent = 0;
+	char state[16];
+	if (facts->n_expert_used > 0)
+		buf_printf(out,
+			   "experts: a token reads %u of %u in a layer, a chunk of a prompt about "
+			   "%.0f\n",
+			   facts->n_expert_used, facts->n_expert,
+			   cost_experts(facts, plan->chunk_rows));
+	for (uint32_t i = 0; i < facts->n_layers; i++) {
+		recurrent += facts->state_bytes[i] > 0;
+		bytes += 2ull * room.sequences * facts->state_bytes[i];
+	}
+	if (recurrent > 0)
+		buf_printf(out,
+			   "state: %u of %u layers keep a state of fixed size instead of keys and "
+			   "values, %s for %u at once\n",
+			   recurrent, facts->n_layers, plan_size_text(bytes, state),
+			   room.sequences);
+}
+
+void plan_text(const struct plan *plan, const struct model_facts *facts, struct buf *out)
 {
 	char first[16], token[16];
 	const uint32_t holders = count_holders(plan);
-	buf_printf(out, "%s%son %u device%s, %u round%s%s\n", model_name ? model_name : "",
-		   model_name ? " " : "", holders, holders == 1 ? "" : "s", plan->rounds,
+	buf_printf(out, "%s%son %u device%s, %u round%s%s\n", facts ? facts->name : "",
+		   facts ? " " : "", holders, holders == 1 ? "" : "s", plan->rounds,
 		   plan->rounds == 1 ? "" : "s", plan->pinned ? ", pinned" : "");
 	buf_printf(out, "forecast: first token after %s, then %s a token (%.3g a second)\n",
 		   time_text(plan->first_token_s, first), time_text(plan->token_s, token),
 		   plan->token_s > 0 ? 1 / plan->token_s : 0.0);
 	buf_printf(out, "context: %u positions, room for %u in all; prompts in chunks of %u\n",
 		   plan->context, plan->kv_positions, plan->chunk_rows);
+	if (facts)
+		text_model(plan, facts, out);
 	buf_printf(out, "limit: %s\n", plan->limit);
 	for (int with_layers = 1; with_layers >= 0; with_layers--)
 		for (uint32_t i = 0; i < plan->n_devices; i++)

@@ -11,8 +11,8 @@ void plan_explain(struct plan *plan, const struct plan_forecast *forecast,
 		  const struct model_facts *facts, const struct plan_options *options);
 
 /* The whole plan as lines of text: forecast, limit, then each device with its layers and reason.
- * `model_name` may be NULL. No line is longer than about 200 characters. */
-void plan_text(const struct plan *plan, const char *model_name, struct buf *out);
+ * `facts` of its model may be NULL. No line is longer than about 200 characters. */
+void plan_text(const struct plan *plan, const struct model_facts *facts, struct buf *out);
 
 /* "1.2 GB", "340 MB", "12 kB" (decimal units). Gives `text`. */
 const char *plan_size_text(uint64_t bytes, char text[16]);

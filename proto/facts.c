@@ -10,6 +10,8 @@
 #define VOCAB_MOST (1u << 24)
 #define CONTEXT_MOST (1u << 28)
 #define KV_MOST (1u << 24)
+#define STATE_MOST (1u << 30)
+#define EXPERTS_MOST 65536
 
 /* An anonymous element type of unit_facts. */
 #define TYPE_AT(member)                                                                            \
@@ -18,6 +20,7 @@
 static const struct field type_field[] = {
 	{ "type", FIELD_UINT, TYPE_AT(type), 4, .most = TYPE_MOST },
 	{ "weights", FIELD_UINT, TYPE_AT(weights), 8, .most = BYTES_MOST },
+	{ "chosen", FIELD_UINT, TYPE_AT(chosen), 8, .most = BYTES_MOST, .later = true },
 };
 static const struct fields type_fields = { FIELDS_N(type_field), type_field };
 
@@ -43,6 +46,9 @@ static const struct field facts_field[] = {
 	F_UINTS_COUNTED(struct model_facts, kv_bytes, n_layers, MODEL_LAYERS_MAX),
 	F_UINTS_COUNTED_LATER(struct model_facts, kv_windows, n_layers, MODEL_LAYERS_MAX),
 	F_UINT_LATER(struct model_facts, kv_types, (1u << KV_TYPES) - 1),
+	F_UINT_LATER(struct model_facts, n_expert, EXPERTS_MOST),
+	F_UINT_LATER(struct model_facts, n_expert_used, EXPERTS_MOST),
+	F_UINTS_COUNTED_LATER(struct model_facts, state_bytes, n_layers, MODEL_LAYERS_MAX),
 };
 static const struct fields facts_fields = { FIELDS_N(facts_field), facts_field };
 
@@ -51,11 +57,23 @@ void facts_encode(const struct model_facts *facts, struct buf *out)
 	fields_write(&facts_fields, facts, out);
 }
 
+/* A row passes some of its weights in experts, if there are any. */
+static bool experts_fit(const struct model_facts *facts, const struct unit_facts *unit)
+{
+	for (uint32_t i = 0; i < unit->n_types; i++)
+		if (unit->types[i].chosen > unit->types[i].weights ||
+		    (unit->types[i].chosen > 0 && facts->n_expert_used == 0))
+			return false;
+	return facts->n_expert_used <= facts->n_expert;
+}
+
 static bool units_fit(const struct model_facts *facts)
 {
 	uint64_t sum = facts->metadata_bytes;
 	for (uint32_t i = 0; i < facts->n_layers; i++) {
-		if (facts->layers[i].bytes == 0 || facts->kv_bytes[i] > KV_MOST)
+		if (facts->layers[i].bytes == 0 || facts->kv_bytes[i] > KV_MOST ||
+		    facts->state_bytes[i] > STATE_MOST ||
+		    !experts_fit(facts, &facts->layers[i]))
 			return false;
 		sum += facts->layers[i].bytes; /* 512 times 2^48 cannot wrap */
 	}

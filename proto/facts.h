@@ -29,7 +29,8 @@ struct unit_facts {
 	uint32_t n_types;
 	struct {
 		uint32_t type;    /* GGUF tensor type */
-		uint64_t weights; /* matrix weights that one row passes through */
+		uint64_t weights; /* matrix weights that one row passes through... */
+		uint64_t chosen;  /* ...of these, those of experts that were chosen for it */
 	} types[MODEL_TYPES_MAX];
 };
 
@@ -49,6 +50,8 @@ struct model_facts {
 	struct unit_facts layers[MODEL_LAYERS_MAX];
 	uint32_t kv_bytes[MODEL_LAYERS_MAX];   /* F16, per position and layer, K and V together */
 	uint32_t kv_windows[MODEL_LAYERS_MAX]; /* positions that a layer sees; 0: all */
+	uint32_t n_expert, n_expert_used; /* of a layer with experts, and for one row; 0: none */
+	uint32_t state_bytes[MODEL_LAYERS_MAX]; /* that a recurrent layer keeps of a sequence */
 	uint32_t kv_types; /* a bit for each kv_type that can hold this model's heads */
 };
 

@@ -39,7 +39,8 @@ double kv_position_bytes(const struct model_facts *facts, uint32_t layer, enum k
 uint64_t kv_layer_bytes(const struct model_facts *facts, uint32_t layer, const struct kv_room *room)
 {
 	const uint64_t positions = kv_window_positions(room, facts->kv_windows[layer]);
-	return (positions * facts->kv_bytes[layer] * sizes[room->type] + 31) / 32;
+	return (positions * facts->kv_bytes[layer] * sizes[room->type] + 31) / 32 +
+	       2ull * room->sequences * facts->state_bytes[layer];
 }
 
 const char *kv_type_name(enum kv_type type)

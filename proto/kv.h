@@ -1,9 +1,10 @@
-/* kv.h: how much room for keys and values a plan gives, and what a layer needs of it.
+/* kv.h: how much room for what layers keep of sequences a plan gives, and what a layer needs of it.
  *
  * A layer that sees everything keeps every position of every sequence. One with a sliding window
  * keeps of a sequence no more than the window, KV_BACK positions before it (so far back it can
  * always be trimmed) and the rows of one flight, in whole pages; of all sequences together as much
- * as `sequences` full ones need: the head lets no more run at once than fit. */
+ * as `sequences` full ones need: the head lets no more run at once than fit. A recurrent layer keeps
+ * a state of fixed size of each of them, and another that is being written. */
 #ifndef PROTO_KV_H
 #define PROTO_KV_H
 

@@ -203,7 +203,7 @@ static json_t *described(const struct desk *desk, const struct wish *wish)
 	if (wish->paper)
 		plan_comparison_text(&desk->comparison, desk->facts.name, &text);
 	else
-		plan_text(&desk->plan, desk->facts.name, &text);
+		plan_text(&desk->plan, &desk->facts, &text);
 	const bool both = wish->paper && desk->comparison.has_paper;
 	json_t *answer = json_pack("{s:i, s:o, s:o*, s:o}", "schema", CTL_SCHEMA, "plan",
 				   describe_plan(wish->paper ? &desk->comparison.ours : &desk->plan),

@@ -47,6 +47,27 @@ static void plans_count_what_the_engine_takes(void **unused)
 	}
 }
 
+/* One layer more, its tables and structs aside: those of the engine, which the daemon reserves. */
+static void plans_count_recurrent_states(void **unused)
+{
+	static const uint32_t sequences[] = { 1, 2, 4, 16 };
+	facts.kv_bytes[0] = 0;
+	facts.state_bytes[0] = 4 * 5000;
+	for (uint32_t i = 0; i < 4; i++) {
+		const struct kv_room room = { .positions = 4096, .sequences = sequences[i], .rows = 64 };
+		struct state_layer layer = { .recurrent = 5000 };
+		const struct state_config config = { .layers = &layer,
+						     .n_layers = 1,
+						     .positions = room.positions,
+						     .sequences = room.sequences,
+						     .rows_max = room.rows };
+		const uint64_t more = state_bytes(&config);
+		layer.recurrent = 10000;
+		assert_int_equal(kv_layer_bytes(&facts, 0, &room), state_bytes(&config) - more);
+	}
+	facts.state_bytes[0] = 0;
+}
+
 static void a_window_bounds_the_room(void **unused)
 {
 	const struct kv_room room = {
@@ -78,6 +99,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plans_count_what_the_engine_takes),
+		cmocka_unit_test(plans_count_recurrent_states),
 		cmocka_unit_test(a_window_bounds_the_room),
 		cmocka_unit_test(types_have_names),
 	};

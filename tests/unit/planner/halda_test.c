@@ -482,6 +482,82 @@ static void two_devices(struct test_home *home)
 		home->candidates[i].profile = &home->profiles[i];
 }
 
+/* Layers of 800,000 weights for a row, half of them in 2 of 64 experts. */
+static void experts(struct model_facts *facts)
+{
+	facts->n_expert = 64;
+	facts->n_expert_used = 2;
+	for (uint32_t i = 0; i < facts->n_layers; i++) {
+		facts->layers[i].types[0].weights = 800000;
+		facts->layers[i].types[0].chosen = 400000;
+	}
+}
+
+static void a_token_reads_the_chosen_experts(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	struct buf text;
+	two_devices(&home);
+	home.n = 1;
+	home.options.chunk_rows = 64;
+	home.options.turn.tokens_in = 64;
+	for (uint32_t i = 0; i < home.facts.n_layers; i++)
+		home.facts.layers[i].types[0].weights = 800000;
+	make(&home, &plan, &fail);
+	const double dense_token_s = plan.token_s, dense_first_s = plan.first_token_s;
+	experts(&home.facts);
+	make(&home, &plan, &fail);
+	assert_true(plan.token_s == dense_token_s);
+	/* 64 rows read 55.6 experts with 2.3 rows each instead of 2 with 64: per row of 1e9 weights
+	   a second at one row and 1/16 of it at 64, see test_device */
+	const double touched = 64 * (1 - pow(62.0 / 64, 64));
+	const double slow = 1 + (3 - 1) / 63.0 * (16 - 1); /* times one row's time, for 3 rows */
+	const double first_s =
+		dense_first_s + 10 * (200000 * touched * slow - 400000.0 * 16) / 1e9;
+	assert_true(fabs(plan.first_token_s - first_s) < 1e-9);
+	buf_init(&text);
+	plan_text(&plan, &home.facts, &text);
+	buf_u8(&text, 0);
+	assert_non_null(strstr((const char *)text.data,
+			       "experts: a token reads 2 of 64 in a layer, a chunk of a prompt about 56\n"));
+	buf_finish(&text);
+}
+
+static void recurrent_states_take_room_and_time(void **state)
+{
+	static struct test_home home;
+	static struct plan plan;
+	struct fail fail;
+	struct buf text;
+	two_devices(&home);
+	home.n = 1;
+	home.options.sequences = 3;
+	home.profiles[0].backends[0].kv_bytes_per_s = 1e9;
+	for (uint32_t i = 0; i < 6; i++)
+		home.facts.kv_bytes[i] = 0;
+	make(&home, &plan, &fail);
+	const double token_s = plan.token_s;
+	const uint64_t kv_bytes = plan.devices[0].kv_bytes;
+	for (uint32_t i = 0; i < 6; i++)
+		home.facts.state_bytes[i] = 1000000;
+	make(&home, &plan, &fail);
+	assert_int_equal(plan.devices[0].kv_bytes, kv_bytes + 6 * 2 * 3 * 1000000);
+	assert_true(fabs(plan.token_s - token_s - 6 * 2e-3) < 1e-9);
+	buf_init(&text);
+	plan_text(&plan, &home.facts, &text);
+	buf_u8(&text, 0);
+	assert_non_null(strstr((const char *)text.data,
+			       "state: 6 of 10 layers keep a state of fixed size instead of keys and "
+			       "values, 36 MB for 3 at once\n"));
+	buf_finish(&text);
+	/* weights and keys fit, with the states of one sequence they do not */
+	home.profiles[0].backends[0].memory_bytes =
+		plan.devices[0].weight_bytes + kv_bytes / 3 + 11000000;
+	assert_true(isinf(make(&home, &plan, &fail)));
+}
+
 static void leaves_out_with_a_reason(void **state)
 {
 	static struct test_home home;
@@ -636,6 +712,8 @@ int main(void)
 		cmocka_unit_test(one_more_device_never_makes_it_worse),
 		cmocka_unit_test(kv_room_is_widened_without_losing_speed),
 		cmocka_unit_test(smaller_caches_fit_where_larger_do_not),
+		cmocka_unit_test(a_token_reads_the_chosen_experts),
+		cmocka_unit_test(recurrent_states_take_room_and_time),
 		cmocka_unit_test(leaves_out_with_a_reason),
 		cmocka_unit_test(rests_on_battery_only_where_others_suffice),
 		cmocka_unit_test(says_how_much_is_missing),

@@ -70,6 +70,10 @@ void sample_facts(struct model_facts *facts)
 		facts->kv_windows[i] = 512 * i;
 	}
 	facts->kv_types = 5;
+	facts->n_expert = 128;
+	facts->n_expert_used = 8;
+	facts->layers[1].types[0].chosen = 4000000;
+	facts->state_bytes[1] = 2097152;
 }
 
 void sample_plan(struct plan *plan)
