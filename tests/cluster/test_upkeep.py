@@ -59,6 +59,30 @@ def commit(daemons, model, layers, head):
     wait_for("the plan is taken", lambda: chief.ask("POST", "/plan", wanted)[0] == 200)
 
 
+# ---- asking what would be ----
+
+def test_a_plan_beside_the_papers(pair, model):
+    for daemon in pair:
+        wait_for("both are measured and know the model", lambda d=daemon: len([
+            device for device in d.status()["devices"] if device["backends"]]) == 2 and
+            d.good("GET", "/v1/models", socket="api")["data"])
+    for daemon in pair:  # who plans, and who does not
+        done = primactl(daemon, "plan", "tiny", "--paper", "--json")
+        assert done.returncode == 0, done
+        answer = json.loads(done.stdout)
+        for plan in answer["plan"], answer["paper"]:
+            assert sum(device["layers"] for device in plan["devices"]) == SHAPE["layers"], plan
+            assert {device["name"] for device in plan["devices"]} == {d.name for d in pair}, plan
+        turns = next(line for line in answer["text"].splitlines() if line.startswith("turn of"))
+        ours, papers = (float(word) for word in turns.split()[6::2])
+        assert ours <= papers * 1.001, turns
+        done = primactl(daemon, "plan", "tiny", "--paper")
+        assert done.returncode == 0 and "the paper's method" in done.stdout, done
+        done = primactl(daemon, "plan", "none", "--paper")
+        assert done.returncode == 1 and "none" in done.stderr, done
+        assert not daemon.status()["deployments"]  # a question puts nothing in force
+
+
 # ---- removing what is in use ----
 
 def test_a_deployed_model_is_removed(alone, model):

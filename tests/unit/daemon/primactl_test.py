@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """primactl over a fake home, and its verbs that need none: primactl_test.py PRIMACTL FAKE_PRIMAD
-[SMALL_MODEL]"""
+[SMALL_MODEL [MODEL_OF_EXPERTS RECURRENT_MODEL]]"""
 import json
 import math
 import os
@@ -15,7 +15,8 @@ import time
 import unittest
 
 PRIMACTL, PRIMAD = (pathlib.Path(sys.argv.pop(1)).resolve() for _ in range(2))
-MODEL = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
+MODEL, EXPERTS, RECURRENT = (pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
+                             for _ in range(3))
 PATIENCE_S = 30
 
 
@@ -300,6 +301,11 @@ class Verbs(unittest.TestCase):
         self.assertIn("first token after", self.good("plan", "--paper", "--devices", home,
                                                      "--model", MODEL))
         self.bad(2, "--paper only compares", "plan", "--paper", "--commit", "--pin", home)
+        if EXPERTS and RECURRENT:
+            words = self.good("plan", "--explain", "--devices", home, "--model", EXPERTS)
+            self.assertIn("experts: a token reads 2 of 3 in a layer", words)
+            words = self.good("plan", "--explain", "--devices", home, "--model", RECURRENT)
+            self.assertIn("layers keep a state of fixed size", words)
         home.write_text('{"devices": [{"name": "desk", "cores": -1}]}')
         self.bad(1, "home.json: ", "plan", "--devices", home, "--model", MODEL)
 
