@@ -66,3 +66,21 @@ bool candidates_known(const struct home *home, const struct peers *peers)
 	}
 	return true;
 }
+
+static uint64_t types_of(const struct profile *profile)
+{
+	uint64_t types = 0;
+	for (uint32_t i = 0; i < profile->n_backends; i++)
+		for (uint32_t j = 0; j < profile->backends[i].n_rates; j++)
+			if (profile->backends[i].rates[j].type < 64)
+				types |= 1ull << profile->backends[i].rates[j].type;
+	return types;
+}
+
+bool candidates_lack(const struct plan_candidate *candidates, uint32_t n, uint64_t types)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!candidates[i].barred && types & ~types_of(candidates[i].profile))
+			return true;
+	return false;
+}

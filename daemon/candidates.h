@@ -21,4 +21,7 @@ uint32_t candidates_gather(struct candidates *candidates, const struct home *hom
 /* True when every member that is alive, but for this one, has told its profile. */
 bool candidates_known(const struct home *home, const struct peers *peers);
 
+/* Whether one of them that may be used has not measured one of these weight types, a bit each. */
+bool candidates_lack(const struct plan_candidate *candidates, uint32_t n, uint64_t types);
+
 #endif

@@ -29,15 +29,16 @@ struct units_wanted {
 	bool head;
 };
 
-enum unmeasured { UNMEASURED_SELF, UNMEASURED_OTHER, UNMEASURED_NOBODY };
+enum unmeasured { UNMEASURED_SELF, UNMEASURED_OTHER, UNMEASURED_TYPE, UNMEASURED_NOBODY };
 
 struct deployment_services {
 	const struct model_facts *(*facts)(void *context, const struct model_id *id);
 	/* The present candidates: profiles of live members that compute, ours among them, with why one
 	 * may not be used. At most PLAN_DEVICES_MAX; borrowed for the call. Gives their number. */
 	uint32_t (*candidates)(void *context, struct plan_candidate *candidates);
-	/* Who has not said yet what it can do: this device, another live one, or nobody. */
-	enum unmeasured (*unmeasured)(void *context);
+	/* Who has not said yet what it can do: this device, another live one, one of them for a
+	 * weight type of the model, or nobody. */
+	enum unmeasured (*unmeasured)(void *context, const struct model_id *model);
 	/* Makes the units present on this device; `done` once, from the loop, with the model's path.
 	 * A later call replaces an earlier one, whose `done` is not called. */
 	void (*fetch)(void *context, const struct model_id *id, const struct units_wanted *units,

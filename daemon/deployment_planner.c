@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define PROFILE_PATIENCE_MS 40000 /* for a live device to say what it can do */
+#define TYPES_PATIENCE_MS   8000  /* and how fast a model's weight types are there */
 #define LOOK_MS             250   /* while something is in the way of a plan */
 
 /* ---- planning ---- */
@@ -131,16 +132,18 @@ static bool keeps_its_place(struct deployment *deployment, const struct want *ne
 	return turn != TURN_NOW;
 }
 
-static bool waits_for_profiles(struct deployment *deployment)
+static bool waits_for_profiles(struct deployment *deployment, const struct model_id *model)
 {
-	const enum unmeasured who = deployment->services.unmeasured(deployment->services.context);
-	const bool waits =
-		who == UNMEASURED_SELF || /* it ends for certain; others may be of any kind */
-		(who == UNMEASURED_OTHER && deployment->waited_ms < PROFILE_PATIENCE_MS);
-	if (!waits)
-		deployment->waited_ms = 0;
-	else if (who == UNMEASURED_OTHER)
-		deployment->waited_ms += LOOK_MS;
+	static const uint32_t patience_ms[] = {
+		[UNMEASURED_SELF] = UINT32_MAX, /* it ends for certain; others may be of any kind */
+		[UNMEASURED_OTHER] = PROFILE_PATIENCE_MS,
+		[UNMEASURED_TYPE] = TYPES_PATIENCE_MS,
+		[UNMEASURED_NOBODY] = 0,
+	};
+	const enum unmeasured who =
+		deployment->services.unmeasured(deployment->services.context, model);
+	const bool waits = deployment->waited_ms < patience_ms[who];
+	deployment->waited_ms = waits ? deployment->waited_ms + LOOK_MS : 0;
 	return waits;
 }
 
@@ -161,7 +164,7 @@ static void plan_now(struct deployment *deployment)
 		return;
 	}
 	if (commit_proposing(deployment->commit) || keeps_its_place(deployment, next) ||
-	    waits_for_profiles(deployment)) {
+	    waits_for_profiles(deployment, &model)) {
 		look_again(deployment, LOOK_MS);
 		return;
 	}

@@ -400,12 +400,18 @@ static uint32_t service_candidates(void *context, struct plan_candidate *candida
 				 node->measured ? &node->profile : NULL, candidates);
 }
 
-static enum unmeasured service_unmeasured(void *context)
+static enum unmeasured service_unmeasured(void *context, const struct model_id *model)
 {
 	const struct node *node = context;
+	const struct model_facts *facts = models_facts(node->models, model);
+	struct plan_candidate candidates[PLAN_DEVICES_MAX];
 	if (!node->measured)
 		return UNMEASURED_SELF;
-	return candidates_known(node->home, node->peers) ? UNMEASURED_NOBODY : UNMEASURED_OTHER;
+	if (!candidates_known(node->home, node->peers))
+		return UNMEASURED_OTHER;
+	const uint32_t n = service_candidates(context, candidates);
+	return facts && candidates_lack(candidates, n, profiler_types(facts)) ? UNMEASURED_TYPE
+									   : UNMEASURED_NOBODY;
 }
 
 static void service_fetch(void *context, const struct model_id *id,
@@ -442,11 +448,6 @@ static void on_came(void *context, const struct device_id *from, uint64_t bytes,
 	linkrates_add(node->linkrates, from, bytes, us);
 }
 
-static void on_models_changed(void *context)
-{
-	service_changed(context);
-}
-
 /* ---- the parts that speak in the name of a home ---- */
 
 static int create_deployment(struct node *node, struct fail *fail)
@@ -472,22 +473,6 @@ static int create_deployment(struct node *node, struct fail *fail)
 	};
 	node->deployment = deployment_create(&config, &services, fail);
 	return node->deployment ? 0 : -(int)fail->code;
-}
-
-static int create_models(struct node *node, struct fail *fail)
-{
-	const struct models_config config = {
-		.host = &node->host,
-		.home = node->home,
-		.account = &node->account,
-		.state = node->config.state,
-		.store_limit_bytes = node->config.store_limit_bytes,
-		.came = on_came,
-		.changed = on_models_changed,
-		.context = node,
-	};
-	node->models = models_create(&config, fail);
-	return node->models ? 0 : -(int)fail->code;
 }
 
 static int create_sessions(struct node *node, struct fail *fail)
@@ -586,7 +571,6 @@ static void on_profiled(void *context, const struct profile_backend *rates,
 			double disk_bytes_per_s)
 {
 	struct node *node = context;
-	node->profiler = NULL;
 	struct profile_backend *backend = &node->profile.backends[0];
 	*backend = *rates;
 	backend->memory_bytes = atomic_load(&node->account.limit_bytes);
@@ -607,6 +591,56 @@ static void on_profiled(void *context, const struct profile_backend *rates,
 		tell_profile(node);
 		service_changed(node);
 	}
+}
+
+static void add_types(void *types, const struct model_facts *facts)
+{
+	*(uint64_t *)types |= profiler_types(facts);
+}
+
+/* Of the models at hand, or where there is none, what most files have. */
+static uint64_t types_at_hand(struct node *node)
+{
+	uint64_t types = 0;
+	models_each(node->models, add_types, &types);
+	return types ? types : 1ull << TENSOR_Q4_K | 1ull << TENSOR_Q6_K | 1ull << TENSOR_Q8_0;
+}
+
+static void on_models_changed(void *context)
+{
+	struct node *node = context;
+	service_changed(node);
+	if (node->models && node->profiler)
+		profiler_want(node->profiler, types_at_hand(node));
+}
+
+static int create_models(struct node *node, struct fail *fail)
+{
+	const struct models_config config = {
+		.host = &node->host,
+		.home = node->home,
+		.account = &node->account,
+		.state = node->config.state,
+		.store_limit_bytes = node->config.store_limit_bytes,
+		.came = on_came,
+		.changed = on_models_changed,
+		.context = node,
+	};
+	node->models = models_create(&config, fail);
+	return node->models ? 0 : -(int)fail->code;
+}
+
+static void create_profiler(struct node *node)
+{
+	const struct profiler_config config = { .loop = node->loop,
+						.backend = node->backend,
+						.machine = &node->machine,
+						.state = node->config.state,
+						.types = types_at_hand(node),
+						.limit_ms = PROFILER_LIMIT_MS,
+						.done = on_profiled,
+						.context = node };
+	node->profiler = profiler_create(&config);
 }
 
 static void set_budget(struct node *node)
@@ -693,8 +727,7 @@ struct node *node_create(uv_loop_t *loop, const struct config *config, struct fa
 		return NULL;
 	}
 	uv_timer_start(node->refresh, on_refresh, REFRESH_MS, REFRESH_MS);
-	node->profiler = profiler_start(loop, node->backend, &node->machine, config->state,
-					on_profiled, node);
+	create_profiler(node);
 	log_info("node", "ready name=\"%s\" port=%u home=\"%s\" members=%u", node->home->name,
 		 door_port(node->door), node->home->label, roster_count(node->home->roster));
 	return node;
@@ -719,7 +752,7 @@ static void on_stopped(void *context)
 	struct node *node = context;
 	struct finder *finder = node->finder;
 	destroy_home_parts(node, LEAVING_STOP);
-	profiler_abandon(node->profiler);
+	profiler_destroy(node->profiler);
 	node->profiler = NULL;
 	node_removal_abandon(node);
 	door_close(node->door);

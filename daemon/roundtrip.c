@@ -29,7 +29,7 @@ void roundtrip_link(const struct roundtrip *roundtrip, const struct device_id *p
 	qsort(sorted, n, sizeof(sorted[0]), compare);
 	memset(link, 0, sizeof(*link));
 	link->peer = *peer;
-	link->rtt_p50_s = sorted[n / 2];
+	link->rtt_p50_s = sorted[n < ROUNDTRIP_FEW ? 0 : (n - 1) / 2];
 	link->rtt_p95_s = sorted[n * 95 / 100];
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define ROUNDTRIP_SAMPLES 32
+#define ROUNDTRIP_FEW 8 /* with fewer the shortest counts: devices are busy when they meet */
 #define ROUNDTRIP_MOVED 1.5       /* times as long or as short, and... */
 #define ROUNDTRIP_MOVED_S 0.0005  /* ...so far apart: a move */
 #define ROUNDTRIP_ABSURD_S 60.0 /* what a peer echoes may be anything */

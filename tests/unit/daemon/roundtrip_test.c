@@ -18,8 +18,26 @@ static void quantiles(void **state)
 		roundtrip_add(&roundtrip, i * 0.001);
 	roundtrip_link(&roundtrip, &peer, &link);
 	assert_memory_equal(&link.peer, &peer, sizeof(peer));
-	assert_true(link.rtt_p50_s == 11 * 0.001);
+	assert_true(link.rtt_p50_s == 10 * 0.001);
 	assert_true(link.rtt_p95_s == 20 * 0.001);
+}
+
+/* Of a few answers most may have waited for other work. */
+static void the_first_answers(void **state)
+{
+	struct roundtrip roundtrip = { 0 };
+	struct profile_link link;
+	roundtrip_add(&roundtrip, 0.02);
+	roundtrip_link(&roundtrip, &peer, &link);
+	assert_true(link.rtt_p50_s == 0.02);
+	roundtrip_add(&roundtrip, 0.0002);
+	for (uint32_t i = 2; i < ROUNDTRIP_FEW; i++) {
+		roundtrip_link(&roundtrip, &peer, &link);
+		assert_true(link.rtt_p50_s == 0.0002 && link.rtt_p95_s == 0.02);
+		roundtrip_add(&roundtrip, 0.02);
+	}
+	roundtrip_link(&roundtrip, &peer, &link);
+	assert_true(link.rtt_p50_s == 0.02);
 }
 
 static void absurd_times_do_not_count(void **state)
@@ -68,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(quantiles),
+		cmocka_unit_test(the_first_answers),
 		cmocka_unit_test(absurd_times_do_not_count),
 		cmocka_unit_test(old_samples_are_forgotten),
 		cmocka_unit_test(a_quiet_home_stays_quiet),
