@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "daemon/fetch.h"
+#include "daemon/profiler.h"
 #include "daemon/serving.h"
 #include "daemon/store.h"
 
@@ -229,6 +230,18 @@ void models_each(struct models *models,
 		if (entry->announced)
 			each(context, &entry->facts);
 	}
+}
+
+static void add_types(void *types, const struct model_facts *facts)
+{
+	*(uint64_t *)types |= profiler_types(facts);
+}
+
+uint64_t models_types(struct models *models)
+{
+	uint64_t types = 0;
+	models_each(models, add_types, &types);
+	return types ? types : 1ull << TENSOR_Q4_K | 1ull << TENSOR_Q6_K | 1ull << TENSOR_Q8_0;
 }
 
 /* ---- holders ---- */

@@ -44,6 +44,8 @@ const struct model_facts *models_facts(struct models *models, const struct model
 /* Calls `each` for every model known in the home. */
 void models_each(struct models *models,
 		 void (*each)(void *context, const struct model_facts *facts), void *context);
+/* Weight types to be measured, a bit each: of these models, or where there is none, what most have. */
+uint64_t models_types(struct models *models);
 /* Names of devices that hold the whole model. */
 json_t *models_holders(struct models *models, const struct model_id *id);
 

@@ -593,25 +593,12 @@ static void on_profiled(void *context, const struct profile_backend *rates,
 	}
 }
 
-static void add_types(void *types, const struct model_facts *facts)
-{
-	*(uint64_t *)types |= profiler_types(facts);
-}
-
-/* Of the models at hand, or where there is none, what most files have. */
-static uint64_t types_at_hand(struct node *node)
-{
-	uint64_t types = 0;
-	models_each(node->models, add_types, &types);
-	return types ? types : 1ull << TENSOR_Q4_K | 1ull << TENSOR_Q6_K | 1ull << TENSOR_Q8_0;
-}
-
 static void on_models_changed(void *context)
 {
 	struct node *node = context;
 	service_changed(node);
 	if (node->models && node->profiler)
-		profiler_want(node->profiler, types_at_hand(node));
+		profiler_want(node->profiler, models_types(node->models));
 }
 
 static int create_models(struct node *node, struct fail *fail)
@@ -636,7 +623,7 @@ static void create_profiler(struct node *node)
 						.backend = node->backend,
 						.machine = &node->machine,
 						.state = node->config.state,
-						.types = types_at_hand(node),
+						.types = models_types(node->models),
 						.limit_ms = PROFILER_LIMIT_MS,
 						.done = on_profiled,
 						.context = node };

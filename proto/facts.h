@@ -18,7 +18,7 @@
 #define MODEL_NAME_BYTES 128
 #define MODEL_LAYERS_MAX 512
 #define MODEL_TYPES_MAX 8 /* distinct weight types within one unit */
-#define FACTS_BYTES_MAX 65536
+#define FACTS_BYTES_MAX 65536 /* enough for any layers, those of experts with four types each */
 
 /* How keys and values are cached. */
 enum kv_type { KV_TYPE_F16, KV_TYPE_Q8_0, KV_TYPE_F32, KV_TYPES };
