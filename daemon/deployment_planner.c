@@ -126,10 +126,13 @@ static bool keeps_its_place(struct deployment *deployment, const struct want *ne
 		return false;
 	if (deployment_serves(deployment, &next->model))
 		return deployment->tenure.running > 0; /* running answers end first */
+	/* Also when nothing runs: the next request may be on its way, and would start while a plan
+	 * is agreed. */
 	const enum turn turn = wants_turn(next, &deployment->tenure, clock_ms());
-	if (turn == TURN_HOLD)
+	const bool was_held = deployment->holding;
+	if (turn != TURN_WAIT)
 		hold(deployment, true);
-	return turn != TURN_NOW;
+	return turn != TURN_NOW || !was_held;
 }
 
 static bool waits_for_profiles(struct deployment *deployment, const struct model_id *model)
