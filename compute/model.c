@@ -233,6 +233,17 @@ static int refuse_part(const struct gguf *gguf, struct fail *fail)
 			gguf_label(gguf), count);
 }
 
+static int refuse_wide(const struct model_shape *shape, struct fail *fail)
+{
+	const uint32_t floats = model_row_floats(shape);
+	if (floats <= MODEL_ROW_LIMIT)
+		return 0;
+	return fail_set(fail, FAIL_UNSUPPORTED,
+			"what travels between this model's layers has %u numbers a token; at most %u "
+			"are supported",
+			floats, MODEL_ROW_LIMIT);
+}
+
 /* Takes `gguf`, which may be NULL after a failure. */
 static struct model *create(struct gguf *gguf, const char *path, struct fail *fail)
 {
@@ -246,7 +257,8 @@ static struct model *create(struct gguf *gguf, const char *path, struct fail *fa
 	}
 	model->gguf = gguf;
 	model->path = strdup(path);
-	if (refuse_part(gguf, fail) != 0 || shape_read(gguf, &model->shape, fail) != 0)
+	if (refuse_part(gguf, fail) != 0 || shape_read(gguf, &model->shape, fail) != 0 ||
+	    refuse_wide(&model->shape, fail) != 0)
 		goto fail;
 	model->layers = calloc(model->shape.n_layers, sizeof(*model->layers));
 	if (!model->path || !model->layers) {

@@ -14,6 +14,7 @@
 #define MODEL_LAYERS_LIMIT 512
 #define MODEL_ROPES_MAX    2 /* of layers that see all positions, of layers with a window */
 #define UNIT_TENSORS_MAX   56
+#define MODEL_ROW_LIMIT    32768 /* floats of a row on its way through the layers */
 #define EXPERTS_LIMIT      1024
 #define EXPERTS_USED_LIMIT 64
 #define DELTA_TAPS_LIMIT   16

@@ -1,7 +1,11 @@
 #include "daemon/model_facts.h"
 
+#include "proto/flight.h"
+
 #include <stdio.h>
 #include <string.h>
+
+_Static_assert(MODEL_ROW_LIMIT == FLIGHT_EMBD_MAX, "what a model can have must be able to travel");
 
 /* RoPE factors: what layer units hold, but no layer alone. */
 static bool is_shared(const struct gguf_tensor *tensor)

@@ -1,12 +1,12 @@
 #include "proto/facts.h"
 
 #include "proto/fields.h"
+#include "proto/flight.h"
 
 #include <string.h>
 
 #define BYTES_MOST (1ull << 48)
 #define TYPE_MOST 255
-#define WIDTH_MOST 65536
 #define VOCAB_MOST (1u << 24)
 #define CONTEXT_MOST (1u << 28)
 #define KV_MOST (1u << 24)
@@ -36,7 +36,7 @@ static const struct field facts_field[] = {
 	F_TEXT(struct model_facts, family),
 	F_UINT(struct model_facts, file_bytes, BYTES_MOST),
 	F_UINT(struct model_facts, metadata_bytes, BYTES_MOST),
-	F_UINT(struct model_facts, n_embd, WIDTH_MOST),
+	F_UINT(struct model_facts, n_embd, FLIGHT_EMBD_MAX),
 	F_UINT(struct model_facts, n_vocab, VOCAB_MOST),
 	F_UINT(struct model_facts, context_max, CONTEXT_MOST),
 	F_BOOL(struct model_facts, tied),

@@ -118,6 +118,12 @@ def key(name, content):
     return change
 
 
+def keys(contents):
+    def change(file):
+        file.keys.update(contents)
+    return change
+
+
 def drop(name):
     def change(file):
         (file.keys if name in file.keys else file.tensors).pop(name)
@@ -279,6 +285,8 @@ CASES = [
     ("layers-negative", key("llama.block_count", (I32, -1)), "not a whole number"),
     ("layers-not-number", key("llama.block_count", (STRING, "1")), "not a whole number"),
     ("layers-missing", drop("llama.block_count"), "lacks the key llama.block_count"),
+    ("width-40000", keys({"llama.embedding_length": (U32, 40000),
+                          "llama.attention.head_count": (U32, 100)}), "has 40000 numbers a token"),
     ("width-0", key("llama.embedding_length", (U32, 0)), "llama.embedding_length is 0"),
     ("heads-0", key("llama.attention.head_count", (U32, 0)), "head_count is 0"),
     ("heads-kv-0", key("llama.attention.head_count_kv", (U32, 0)), "head_count_kv is 0"),
