@@ -12,15 +12,21 @@
 struct keys {
 	const uint8_t *bytes;
 	bool halves, panels;
+	uintptr_t ahead; /* of the tile; 0 where the keys are no longer the cache's */
 };
 
 #define PANEL 16
 
+FORCE_INLINE const uint8_t *key_address(struct keys keys, size_t at)
+{
+	return keys.bytes + at * (keys.halves ? sizeof(uint16_t) : sizeof(float));
+}
+
 FORCE_INLINE __m256 key_8(struct keys keys, size_t at)
 {
 	if (keys.halves)
-		return _mm256_cvtph_ps(load_128(keys.bytes + at * sizeof(uint16_t)));
-	return _mm256_load_ps((const float *)(const void *)keys.bytes + at);
+		return _mm256_cvtph_ps(load_128(key_address(keys, at)));
+	return _mm256_load_ps((const void *)key_address(keys, at));
 }
 
 /* Scores of `n` queries from `first` on with 8 * `vectors` positions from `at` on. */
@@ -36,12 +42,15 @@ FORCE_INLINE void score_some(struct tile *tile, struct keys keys, uint32_t first
 	}
 	const uint32_t head_k = tile->attention->head_k;
 	const size_t step = keys.panels ? PANEL : ATTENTION_TILE;
+	const int line = keys.halves ? 4 : 2; /* vectors of one */
 	size_t from = keys.panels ? (size_t)at * head_k : at;
 	for (uint32_t i = 0; i < head_k; i++, from += step) {
 		__m256 k[8];
 		UNROLL
 		for (int v = 0; v < vectors; v++)
 			k[v] = key_8(keys, from + 8 * (uint32_t)v);
+		for (int v = 0; v < vectors && keys.ahead; v += line)
+			tile_ask(key_address(keys, from + 8 * (uint32_t)v), keys.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m256 x = _mm256_set1_ps(tile->queries[first + (uint32_t)q].x[i]);
@@ -89,12 +98,15 @@ FORCE_INLINE void score_floats(struct tile *tile, struct keys keys)
 static void widen_keys(struct tile *tile)
 {
 	const uint32_t head_k = tile->attention->head_k;
-	const struct keys keys = { tile->keys, true, false };
-	for (uint32_t i = 0; i < head_k; i++)
+	const struct keys keys = { tile->keys, true, false, 0 };
+	for (uint32_t i = 0; i < head_k; i++) {
+		for (uint32_t at = 0; at < ATTENTION_TILE; at += 32)
+			tile_ask(key_address(keys, (size_t)i * ATTENTION_TILE + at), tile->ahead);
 		for (uint32_t at = 0; at < ATTENTION_TILE; at += 8)
 			_mm256_store_ps(tile->floats + (size_t)(at / PANEL) * PANEL * head_k +
 						(size_t)i * PANEL + at % PANEL,
 					key_8(keys, (size_t)i * ATTENTION_TILE + at));
+	}
 }
 
 /* ---- Q8_0 ---- */
@@ -140,6 +152,16 @@ FORCE_INLINE void products_8(const struct tile *tile, uint32_t first, int n, uin
 		out[q] = _mm256_cvtepi32_ps(sums[q]);
 }
 
+/* The lines of a block's keys at sixteen positions. */
+FORCE_INLINE void ask_block(const struct tile *tile, uint32_t block, uint32_t at)
+{
+	const uint8_t *keys =
+		tile->keys + (size_t)block * KV_SCALE_BLOCK * ATTENTION_TILE + 4 * (size_t)at;
+	UNROLL
+	for (uint32_t c = 0; c < KV_SCALE_BLOCK / 4; c++)
+		tile_ask(keys + (size_t)c * 4 * ATTENTION_TILE, tile->ahead);
+}
+
 FORCE_INLINE void score_bytes_some(struct tile *tile, uint32_t first, int n)
 {
 	const uint32_t blocks = tile->attention->head_k / KV_SCALE_BLOCK;
@@ -153,6 +175,8 @@ FORCE_INLINE void score_bytes_some(struct tile *tile, uint32_t first, int n)
 			const __m256 k_scale = _mm256_cvtph_ps(
 				load_128(scales + 2 * ((size_t)block * ATTENTION_TILE + at)));
 			products_8(tile, first, n, block, at, products);
+			if (first == 0 && at % 16 == 0)
+				ask_block(tile, block, at);
 			UNROLL
 			for (int q = 0; q < n; q++) {
 				const __m256 scale = _mm256_mul_ps(
@@ -187,11 +211,11 @@ void avx2_score_tile(struct tile *tile)
 	if (kind == KV_Q8_0) {
 		score_bytes(tile);
 	} else if (kind == KV_F16 && tile->n < TILE_MANY) {
-		score_floats(tile, (struct keys){ tile->keys, true, false });
+		score_floats(tile, (struct keys){ tile->keys, true, false, tile->ahead });
 	} else if (kind == KV_F16) {
 		widen_keys(tile);
-		score_floats(tile, (struct keys){ (const void *)tile->floats, false, true });
+		score_floats(tile, (struct keys){ (const void *)tile->floats, false, true, 0 });
 	} else {
-		score_floats(tile, (struct keys){ tile->keys, false, false });
+		score_floats(tile, (struct keys){ tile->keys, false, false, tile->ahead });
 	}
 }

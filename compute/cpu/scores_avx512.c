@@ -11,14 +11,19 @@
 struct keys {
 	const uint8_t *bytes;
 	bool halves;
+	uintptr_t ahead; /* of the tile; 0 where the keys are no longer the cache's */
 };
+
+FORCE_INLINE const void *key_address(struct keys keys, size_t at)
+{
+	return keys.bytes + at * (keys.halves ? sizeof(uint16_t) : sizeof(float));
+}
 
 FORCE_INLINE __m512 key_16(struct keys keys, size_t at)
 {
 	if (keys.halves)
-		return _mm512_cvtph_ps(
-			_mm256_load_si256((const void *)(keys.bytes + at * sizeof(uint16_t))));
-	return _mm512_load_ps(keys.bytes + at * sizeof(float));
+		return _mm512_cvtph_ps(_mm256_load_si256(key_address(keys, at)));
+	return _mm512_load_ps(key_address(keys, at));
 }
 
 /* Scores of `n` queries from `first` on with all positions. */
@@ -36,6 +41,9 @@ FORCE_INLINE void score_some(struct tile *tile, struct keys keys, uint32_t first
 		UNROLL
 		for (uint32_t v = 0; v < VECTORS; v++)
 			k[v] = key_16(keys, (size_t)i * ATTENTION_TILE + 16 * (size_t)v);
+		for (uint32_t v = 0; v < VECTORS && keys.ahead; v += keys.halves ? 2 : 1)
+			tile_ask(key_address(keys, (size_t)i * ATTENTION_TILE + 16 * (size_t)v),
+				 keys.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m512 x = _mm512_set1_ps(tile->queries[first + (uint32_t)q].x[i]);
@@ -74,9 +82,12 @@ FORCE_INLINE void score_floats(struct tile *tile, struct keys keys)
 static void widen_keys(struct tile *tile)
 {
 	const size_t n = (size_t)tile->attention->head_k * ATTENTION_TILE;
-	const struct keys keys = { tile->keys, true };
-	for (size_t at = 0; at < n; at += 16)
+	const struct keys keys = { tile->keys, true, 0 };
+	for (size_t at = 0; at < n; at += 16) {
 		_mm512_store_ps(tile->floats + at, key_16(keys, at));
+		if (at % 32 == 0)
+			tile_ask(key_address(keys, at), tile->ahead);
+	}
 }
 
 /* ---- Q8_0 ---- */
@@ -120,6 +131,13 @@ FORCE_INLINE void products(const struct tile *tile, uint32_t first, int n, uint3
 	}
 }
 
+static void ask_block(const struct tile *tile, uint32_t block)
+{
+	const size_t bytes = (size_t)KV_SCALE_BLOCK * ATTENTION_TILE;
+	for (size_t at = 0; at < bytes; at += 64)
+		tile_ask(tile->keys + block * bytes + at, tile->ahead);
+}
+
 /* Float sums lie in the weights between blocks: the registers are full of integers. */
 FORCE_INLINE void score_block(struct tile *tile, uint32_t first, int n, uint32_t block)
 {
@@ -127,6 +145,8 @@ FORCE_INLINE void score_block(struct tile *tile, uint32_t first, int n, uint32_t
 		cache_scales(tile->keys, tile->attention->head_k) + (size_t)block * ATTENTION_TILE;
 	__m512i sums[4][VECTORS];
 	products(tile, first, n, block, sums);
+	if (first == 0)
+		ask_block(tile, block);
 	UNROLL
 	for (uint32_t v = 0; v < VECTORS; v++) {
 		const __m512 k_scale =
@@ -174,11 +194,11 @@ void avx512_score_tile(struct tile *tile)
 	if (kind == KV_Q8_0) {
 		score_bytes(tile);
 	} else if (kind == KV_F16 && tile->n < TILE_MANY) {
-		score_floats(tile, (struct keys){ tile->keys, true });
+		score_floats(tile, (struct keys){ tile->keys, true, tile->ahead });
 	} else if (kind == KV_F16) {
 		widen_keys(tile);
-		score_floats(tile, (struct keys){ (const void *)tile->floats, false });
+		score_floats(tile, (struct keys){ (const void *)tile->floats, false, 0 });
 	} else {
-		score_floats(tile, (struct keys){ tile->keys, false });
+		score_floats(tile, (struct keys){ tile->keys, false, tile->ahead });
 	}
 }

@@ -88,10 +88,12 @@ static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
 	}
 }
 
-static void set_tile(struct batch *batch, uint32_t index)
+/* `next`: the one that follows, or `index` again. */
+static void set_tile(struct batch *batch, uint32_t index, uint32_t next)
 {
 	const struct attention *attention = batch->attention;
 	const uint8_t *page = attention->pages[index];
+	batch->tile.ahead = (uintptr_t)attention->pages[next] - (uintptr_t)page;
 	batch->tile.attention = attention;
 	batch->tile.keys = page + attention->key_offset;
 	batch->tile.values = page + attention->value_offset;
@@ -223,11 +225,11 @@ static void join_tile(struct batch *batch, const uint32_t *queries, const bool *
 		join(batch->steps, batch->attention->head_v, &joint);
 }
 
-static void batch_tile(struct batch *batch, uint32_t index)
+static void batch_tile(struct batch *batch, uint32_t index, uint32_t next)
 {
 	uint32_t queries[TILE_QUERIES];
 	bool is_first[TILE_QUERIES];
-	set_tile(batch, index);
+	set_tile(batch, index, next);
 	for (uint32_t query = batch->first; query < batch->end; query++) {
 		const uint32_t position = batch->position + row_of(batch, query);
 		const uint32_t n = batch->tile.n;
@@ -251,7 +253,7 @@ static void run_batch(struct batch *batch)
 	attention_tiles(batch->attention, batch->position + row_of(batch, batch->end - 1), &unused,
 			&end);
 	for (uint32_t index = first; index < end; index++)
-		batch_tile(batch, index);
+		batch_tile(batch, index, index + 1 < end ? index + 1 : index);
 }
 
 void tiles_rows(const struct tile_steps *steps, const struct attention *attention, const float *q,
@@ -292,7 +294,7 @@ void tiles_one(const struct tile_steps *steps, const struct attention *attention
 	for (uint32_t first = 0; first < attention->n_q; first += TILE_QUERIES) {
 		const uint32_t left = attention->n_q - first;
 		take_queries(&batch, first, first + (left < TILE_QUERIES ? left : TILE_QUERIES));
-		set_tile(&batch, index);
+		set_tile(&batch, index, index);
 		for (uint32_t query = first; query < batch.end; query++)
 			add_query(&batch, query, seen);
 		run_tile(&batch);

@@ -63,6 +63,7 @@ struct query {
 struct tile {
 	const struct attention *attention;
 	const uint8_t *keys, *values;
+	uintptr_t ahead; /* how far from these the next tile's lie; 0: there is none */
 	uint32_t n;
 	struct query queries[TILE_QUERIES];
 	struct seen seen[TILE_QUERIES];
@@ -73,6 +74,13 @@ struct tile {
 	float scaled[TILE_QUERIES][ATTENTION_TILE] __attribute__((aligned(64)));
 	float floats[ATTENTION_WIDTH_MAX * ATTENTION_TILE] __attribute__((aligned(64)));
 };
+
+/* Asks for the line of the next tile that lies where `at` does in this one. What is read of a tile
+ * is little at a time, so that the processor alone sees no stream to follow. */
+static inline void tile_ask(const void *at, uintptr_t ahead)
+{
+	__builtin_prefetch((const void *)((uintptr_t)at + ahead), 0, 2);
+}
 
 /* Neighbouring queries that take the same positions of the tile. */
 struct run {

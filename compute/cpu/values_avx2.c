@@ -14,6 +14,7 @@ struct columns {
 	const uint8_t *values; /* of the first block */
 	uint32_t at;           /* the first column */
 	const float (*weights)[ATTENTION_TILE];
+	uintptr_t ahead; /* of the tile; 0 where the values are no longer the cache's */
 };
 
 static inline size_t form_bytes(enum form form)
@@ -52,6 +53,12 @@ FORCE_INLINE void add_vectors(const struct tile *tile, struct columns columns, e
 			x[v] = value_8(columns.values, form,
 				       (size_t)(v / 2) * ATTENTION_TILE * KV_VALUE_BLOCK +
 					       (size_t)j * width + 8 * (size_t)(v % 2));
+		for (int v = 0; v < vectors && columns.ahead; v += 2)
+			tile_ask(columns.values +
+					 ((size_t)(v / 2) * ATTENTION_TILE * KV_VALUE_BLOCK +
+					  (size_t)j * width) *
+						 form_bytes(form),
+				 columns.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m256 weight =
@@ -131,16 +138,20 @@ FORCE_INLINE void add_all(struct tile *tile, enum form form)
 		const uint32_t n_columns = left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK;
 		struct columns columns = { tile->values +
 						   (size_t)at * ATTENTION_TILE * form_bytes(form),
-					   at, form == FORM_BYTES ? tile->scaled : tile->weights };
+					   at, form == FORM_BYTES ? tile->scaled : tile->weights,
+					   tile->ahead };
 		if (form == FORM_BYTES)
 			scale_weights(tile, at);
 		if (form == FORM_FLOATS || tile->n < TILE_MANY) {
 			add_columns(tile, columns, form, n_columns, runs, n_runs);
 			continue;
 		}
-		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 8)
+		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 8) {
 			_mm256_store_ps(tile->floats + i, value_8(columns.values, form, i));
+			tile_ask(columns.values + i * form_bytes(form), tile->ahead);
+		}
 		columns.values = (const void *)tile->floats;
+		columns.ahead = 0;
 		add_columns(tile, columns, FORM_FLOATS, n_columns, runs, n_runs);
 	}
 }

@@ -12,6 +12,7 @@ struct columns {
 	const uint8_t *values; /* of the first block */
 	uint32_t at;           /* the first column */
 	const float (*weights)[ATTENTION_TILE];
+	uintptr_t ahead; /* of the tile; 0 where the values are no longer the cache's */
 };
 
 static inline size_t form_bytes(enum form form)
@@ -47,6 +48,10 @@ FORCE_INLINE void add_blocks(const struct tile *tile, struct columns columns, en
 		for (int b = 0; b < blocks; b++)
 			x[b] = value_16(columns.values, form,
 					((size_t)b * ATTENTION_TILE + j) * KV_VALUE_BLOCK);
+		for (int b = 0; b < blocks && columns.ahead; b++)
+			tile_ask(columns.values + ((size_t)b * ATTENTION_TILE + j) *
+							  KV_VALUE_BLOCK * form_bytes(form),
+				 columns.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m512 weight =
@@ -154,16 +159,20 @@ FORCE_INLINE void add_all(struct tile *tile, enum form form)
 		const uint32_t n_columns = left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK;
 		struct columns columns = { tile->values +
 						   (size_t)at * ATTENTION_TILE * form_bytes(form),
-					   at, form == FORM_BYTES ? tile->scaled : tile->weights };
+					   at, form == FORM_BYTES ? tile->scaled : tile->weights,
+					   tile->ahead };
 		if (form == FORM_BYTES)
 			scale_weights(tile, at);
 		if (form == FORM_FLOATS || tile->n < TILE_MANY) {
 			add_columns(tile, columns, form, n_columns, runs, n_runs);
 			continue;
 		}
-		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 16)
+		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 16) {
 			_mm512_store_ps(tile->floats + i, value_16(columns.values, form, i));
+			tile_ask(columns.values + i * form_bytes(form), tile->ahead);
+		}
 		columns.values = (const void *)tile->floats;
+		columns.ahead = 0;
 		add_columns(tile, columns, FORM_FLOATS, n_columns, runs, n_runs);
 	}
 }
