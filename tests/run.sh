@@ -73,7 +73,7 @@ build_sanitized() {
 build_threads() {
 	[ -e build/tsan/build.ninja ] ||
 		meson setup build/tsan --buildtype=debugoptimized -Db_sanitize=thread -Dwerror=false || return 1
-	ninja -C build/tsan -j2 daemon/primad
+	ninja -C build/tsan -j2 daemon/primad tests/tools/libseenclose.so
 }
 
 build_clang() {
@@ -112,11 +112,11 @@ step kernels-arm64 sh tests/arm64.sh
 step build-sanitized build_sanitized
 step daemons-sanitized env PRIMAD_BUILD="$PWD/build/asan" PRIMAD_SLOW=5 \
 	python3 -m pytest -q -x tests/cluster/test_loopback.py
+step build-threads build_threads
+step daemons-threads env PRIMAD_BUILD="$PWD/build/tsan" PRIMAD_SLOW=8 \
+	LD_PRELOAD="$PWD/build/tsan/tests/tools/libseenclose.so" \
+	python3 -m pytest -q -x tests/cluster/test_loopback.py
 if [ "$mode" = --heavy ]; then
-	step build-threads build_threads
-	step daemons-threads env PRIMAD_BUILD="$PWD/build/tsan" PRIMAD_SLOW=8 \
-		TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp" \
-		python3 -m pytest -q -x tests/cluster/test_loopback.py
 	step sanitized-tests-build ninja -C build/asan -j2
 	suite build/asan unit
 	step build-clang build_clang
