@@ -4,7 +4,7 @@
 #
 #   sh tests/run.sh            all that continuous integration runs
 #   sh tests/run.sh --quick    one build and the unit suites only
-#   sh tests/run.sh --heavy    more: every unit test under the sanitizers, a clang build, every prompt
+#   sh tests/run.sh --heavy    more: a clang build, kernels in valgrind, every prompt under every plan
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . packaging/packages.sh
@@ -67,7 +67,7 @@ build_in() {
 build_sanitized() {
 	[ -e build/asan/build.ninja ] || meson setup build/asan --buildtype=debugoptimized \
 		-Db_sanitize=address,undefined -Dwerror=false || return 1
-	ninja -C build/asan -j2 daemon/primad
+	ninja -C build/asan -j2
 }
 
 build_threads() {
@@ -110,6 +110,7 @@ step logits-of-llama.cpp python3 tests/tools/check_logits.py build/release/tests
 step kernels-arm64 sh tests/arm64.sh
 
 step build-sanitized build_sanitized
+suite build/asan unit
 step daemons-sanitized env PRIMAD_BUILD="$PWD/build/asan" PRIMAD_SLOW=5 \
 	python3 -m pytest -q -x tests/cluster/test_loopback.py
 step build-threads build_threads
@@ -117,8 +118,6 @@ step daemons-threads env PRIMAD_BUILD="$PWD/build/tsan" PRIMAD_SLOW=8 \
 	LD_PRELOAD="$PWD/build/tsan/tests/tools/libseenclose.so" \
 	python3 -m pytest -q -x tests/cluster/test_loopback.py
 if [ "$mode" = --heavy ]; then
-	step sanitized-tests-build ninja -C build/asan -j2
-	suite build/asan unit
 	step build-clang build_clang
 	install_packages valgrind || exit 1
 	step kernels-valgrind valgrind -q --error-exitcode=1 build/release/tests/kernels/matmul_test
