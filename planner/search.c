@@ -24,8 +24,9 @@
 
 struct task {
 	uint16_t problem;
-	uint16_t head; /* index into the problem */
-	double bound_s;
+	uint16_t head;  /* index into the problem */
+	double work_s;  /* what its ways work at least, whatever the caps... */
+	double bound_s; /* ...and what its turns take at least; raised as it is looked at */
 };
 
 struct search {
@@ -41,7 +42,7 @@ struct search {
 	double *scratch;
 	struct relax relax;
 	struct orders *orders;
-	bool *bounded; /* [n_problems] all heads at once */
+	bool *bounded;                           /* [n_problems] all heads at once */
 	uint32_t hopeless[MODEL_LAYERS_MAX + 1]; /* by rounds: heads with which nothing fits */
 };
 
@@ -423,7 +424,7 @@ static void add_tasks(struct search *search, uint32_t index)
 		ring_limits_cap(&search->limits[index], problem, (uint16_t)head, &caps);
 		const double work = bound_way(problem, &search->limits[index]);
 		search->tasks[search->n_tasks++] =
-			(struct task){ (uint16_t)index, (uint16_t)head, work + chunks };
+			(struct task){ (uint16_t)index, (uint16_t)head, work, work + chunks };
 	}
 }
 
@@ -456,7 +457,7 @@ static void bound_heads(struct search *search, uint16_t index)
 	search->bounded[index] = true;
 	for (uint32_t i = 0; i < search->n_tasks; i++)
 		if (search->tasks[i].problem == index)
-			work_s = fmin(work_s, search->tasks[i].bound_s - m * low_s);
+			work_s = fmin(work_s, search->tasks[i].work_s);
 	/* ways beyond these caps are no better than the best */
 	const struct ring_caps caps = {
 		m > 0 ? fmin(most_chunk_s(problem), (result->turn_s - work_s) / m) : INFINITY,

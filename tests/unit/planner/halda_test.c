@@ -301,7 +301,7 @@ static void equals_brute_force(void **state)
 	static struct test_home home;
 	static struct plan plan;
 	static const uint32_t most_layers[] = { 0, 8, 8, 8, 6, 5 };
-	const uint32_t homes = asked("HALDA_HOMES", 3500);
+	const uint32_t homes = asked("HALDA_HOMES", 15000);
 	struct dice dice = { asked("HALDA_SEED", 20) };
 	uint32_t feasible = 0, shared = 0, rounds = 0, headless = 0, streamed = 0;
 	for (uint32_t i = 0; i < homes; i++) {
