@@ -1,8 +1,8 @@
 /* linkrates.h: the rates of this device's links: from transfers that pass anyway, and from one
  * short probe of a peer of which nothing is known yet. Loop thread only.
  *
- * What is measured is the way from the peer to here; it is told as the rate of the link in both
- * directions, each device telling its own view. */
+ * What is measured is the way from the peer to here. The peer measures the way from here to it; the
+ * planner knows both from their profiles. */
 #ifndef DAEMON_LINKRATES_H
 #define DAEMON_LINKRATES_H
 

@@ -158,9 +158,10 @@ static const struct profile_link *measured(const struct profile *from, const str
 
 static struct cost_link link_between(const struct profile *from, const struct profile *to)
 {
-	const struct profile_link *link = measured(from, to);
+	/* who receives measures; the way back is the next best guess */
+	const struct profile_link *link = measured(to, from);
 	if (!link)
-		link = measured(to, from);
+		link = measured(from, to);
 	if (!link)
 		return (struct cost_link){ COST_UNKNOWN_RTT_S / 2, COST_UNKNOWN_BYTES_PER_S };
 	return (struct cost_link){ link->rtt_p50_s / 2, link->bytes_per_s };

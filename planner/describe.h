@@ -35,6 +35,8 @@
  *     "default_link": {"rtt_p50_s": 3e-3, "rtt_p95_s": 6e-3, "bytes_per_s": 3e7}   optional
  *   }
  *
+ * A link's "bytes_per_s" is the way from the peer to the device that it stands in; where only one
+ * way is given, it counts for both.
  * "type" is a GGUF type by name or number; "medium" is "wired", "wireless", "loopback" or
  * "unknown"; "peer" a name or id of the same file (links to ids that are not in it are passed
  * over). Unknown fields are ignored (status prints more).

@@ -47,7 +47,7 @@ struct profile_link {
 	enum link_medium medium;
 	double rtt_p50_s;
 	double rtt_p95_s;
-	double bytes_per_s; /* this device to the peer */
+	double bytes_per_s; /* the peer to this device: who receives measures */
 };
 
 struct profile {

@@ -71,9 +71,9 @@ static double send_s(const struct brute *brute, uint32_t from, uint32_t to, doub
 {
 	const double value = brute->home->options.wire == WIRE_F16 ? 2 : 4;
 	const double bytes = 96 + rows * (16 + value * brute->facts->n_embd);
-	const struct profile_link *link = link_of(brute, from, to);
+	const struct profile_link *link = link_of(brute, to, from);
 	if (!link)
-		link = link_of(brute, to, from);
+		link = link_of(brute, from, to);
 	*latency_s = link ? link->rtt_p50_s / 2 : 0.005;
 	return bytes / (link ? link->bytes_per_s : 4e6);
 }
