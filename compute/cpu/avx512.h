@@ -9,7 +9,7 @@ extern const struct kernels kernels_avx512;
 
 /* As its namesake in struct kernels, for integer weight formats. */
 void avx512_matmul_integer(const struct matmul *product, uint32_t first, uint32_t end);
-/* The same for one row, of the types that have a way without panels. */
+/* The same for one or two rows, of the types that have a way without panels. */
 bool avx512_has_direct(uint32_t type);
 void avx512_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end);
 void avx512_attention_rows(const struct attention *attention, const float *q, size_t q_stride,

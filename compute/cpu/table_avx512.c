@@ -13,7 +13,7 @@ static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
 	if (is_for_avx2(product))
 		avx2_matmul(product, first, end);
-	else if (product->n_rows == 1 && avx512_has_direct(product->type))
+	else if (product->n_rows <= 2 && avx512_has_direct(product->type))
 		avx512_matmul_direct(product, first, end);
 	else
 		avx512_matmul_integer(product, first, end);
