@@ -395,11 +395,8 @@ static int disk_write(int fd, const uint8_t *bytes, int64_t budget_ms, size_t *s
 }
 
 /* Bytes per second, or 0 and errno. */
-static double disk_read(const char *path, uint8_t *bytes, size_t size)
+static double disk_read(int fd, uint8_t *bytes, size_t size)
 {
-	const int fd = uncached_open(path);
-	if (fd < 0)
-		return 0;
 	const int64_t begin_us = clock_us();
 	size_t done = 0;
 	while (done < size) {
@@ -412,16 +409,38 @@ static double disk_read(const char *path, uint8_t *bytes, size_t size)
 	}
 	const int error = errno;
 	const int64_t took_us = clock_us() - begin_us;
-	close(fd);
 	errno = error;
 	return done == size ? (double)size * 1e6 / (double)(took_us > 0 ? took_us : 1) : 0;
+}
+
+/* Two descriptors of a new file that has no name any more: whatever happens, nothing is left. */
+static bool open_nameless(char *path, int *written, int *read)
+{
+	*written = mkstemp(path);
+	if (*written < 0)
+		return false;
+	*read = uncached_open(path);
+	const int error = errno;
+	unlink(path);
+	if (*read >= 0)
+		return true;
+	close(*written);
+	errno = error;
+	return false;
+}
+
+static double measure_disk(int written, int read, uint8_t *bytes, int64_t budget_ms)
+{
+	size_t size;
+	fill(bytes, DISK_READ_BYTES);
+	errno = disk_write(written, bytes, budget_ms, &size);
+	return errno ? 0 : disk_read(read, bytes, size);
 }
 
 double bench_disk(const char *folder, int64_t budget_ms, struct fail *fail)
 {
 	char path[4096];
-	size_t size;
-	double rate = 0;
+	int written, read;
 	if (!file_join(path, sizeof(path), folder, "primad-disk-XXXXXX")) {
 		fail_set(fail, FAIL_INVALID, "the folder's name %.100s... is too long", folder);
 		return 0;
@@ -432,22 +451,16 @@ double bench_disk(const char *folder, int64_t budget_ms, struct fail *fail)
 		return 0;
 	}
 	uint8_t *bytes = aligned_alloc(UNCACHED_ALIGN, DISK_READ_BYTES);
-	const int fd = bytes ? mkstemp(path) : -1;
-	if (fd < 0) {
+	if (!bytes || !open_nameless(path, &written, &read)) {
 		fail_errno(fail, bytes ? errno : ENOMEM, "cannot measure the disk of %s", folder);
 		free(bytes);
 		return 0;
 	}
-	fill(bytes, DISK_READ_BYTES);
-	int error = disk_write(fd, bytes, budget_ms, &size);
-	close(fd);
-	if (!error) {
-		rate = disk_read(path, bytes, size);
-		error = rate > 0 ? 0 : errno ? errno : EIO;
-	}
-	unlink(path);
+	const double rate = measure_disk(written, read, bytes, budget_ms);
+	if (rate == 0)
+		fail_errno(fail, errno ? errno : EIO, "cannot measure the disk of %s", folder);
+	close(written);
+	close(read);
 	free(bytes);
-	if (error)
-		fail_errno(fail, error, "cannot measure the disk of %s", folder);
 	return rate;
 }
