@@ -2,8 +2,8 @@
  * loading, connecting; and back when a device is lost. Loop thread only.
  *
  * A home serves one plan at a time: the epoch fence is per device. Models take turns when several are
- * wanted (wants.h): running answers end first, then a new plan replaces the old one. Who asks for a model is
- * told when every part of its plan is ready, or why it never will be. */
+ * wanted (wants.h): running answers end first, then a new plan replaces the old one. Who asks for a
+ * model is told when every part of its plan is ready, or why it never will be. */
 #ifndef DAEMON_DEPLOYMENT_H
 #define DAEMON_DEPLOYMENT_H
 

@@ -1,5 +1,6 @@
 /* hop.h: a flight while it is on this device, and what the ring does for its head. Ring thread
- * only; while its works are with the leader, they, n_done, code and busy_us are the leader's. Inside of ring.c and head.c; nobody else includes it. */
+ * only; while its works are with the leader, they, n_done, code and busy_us are the leader's. Inside
+ * of the ring's files and head.c; nobody else includes it. */
 #ifndef DAEMON_HOP_H
 #define DAEMON_HOP_H
 

@@ -21,8 +21,9 @@
  * Exact: up to ORDERS_DEVICES_MAX devices, or with a given order, everything ends when a bound
  * reaches the best known turn to one part in 10^13, unless the steps run out (`exact` tells).
  * Heuristic: with more devices, there is one look at each choice that the bound for all heads leaves
- * the most promising (LOOKS_MAX), and then a search as above, with few steps, among those devices alone that hold layers most cheaply (at least ORDERS_DEVICES_MAX
- * and two more than must hold the model). */
+ * the most promising (LOOKS_MAX), and then a search as above, with few steps, among those devices
+ * alone that hold layers most cheaply (at least ORDERS_DEVICES_MAX and two more than must hold the
+ * model). */
 #ifndef PLANNER_SEARCH_H
 #define PLANNER_SEARCH_H
 

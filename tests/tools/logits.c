@@ -6,7 +6,8 @@
  *
  * TOKENS: ids with commas between them, or @FILE of such. HIDDEN gets f32 [layers + 1, tokens,
  * n_embd], the states at every layer border; LOGITS gets f32 [tokens - FIRST, n_vocab], those of
- * the tokens from FIRST on. -g goes on greedily for COUNT tokens and prints them. Without files the most likely next tokens are printed. */
+ * the tokens from FIRST on. -g goes on greedily for COUNT tokens and prints them. Without files the
+ * most likely next tokens are printed. */
 #include "base/buf.h"
 #include "base/file.h"
 #include "compute/compute.h"
