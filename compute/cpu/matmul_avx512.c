@@ -5,10 +5,11 @@
 #include "compute/cpu/multiply_avx512.h"
 #include "compute/cpu/segments.h"
 
+#include <string.h>
+
 /* Activation rows that share one unpacking. */
 #define ROWS_AT_ONCE  128u
 #define STRIP_OUTPUTS (PANELS * PANEL_OUTPUTS)
-#define STREAMS       (PANELS + 1)
 
 /* Some outputs, some rows. */
 struct strip {
@@ -22,58 +23,75 @@ struct strip {
 	struct inputs in;
 	uint32_t n_rows;
 	struct panel panels[PANELS];
-	sums_row sums[SEGMENTS][ROWS_AT_ONCE];
+	/* Sums that wait for their neighbours in the tree, and last those of a segment that joins
+	 * others as soon as it is whole. */
+	sums_row levels[SEGMENT_LEVELS + 1][ROWS_AT_ONCE];
 };
 
-/* Asks for a share of the next strip's weights, as large as what is unpacked now, in STREAMS parts:
- * `part` of as many. The processor's own prefetching follows each stream, but stops at the end of a
- * page: several keep more on its way from memory than one. */
-static void fetch_ahead(const struct strip *strip, size_t offset, size_t bytes, uint32_t part)
+/* A share of the next strip's weights, as large as what is unpacked now. */
+static struct ahead next_weights(const struct strip *strip, size_t offset, size_t bytes)
 {
-	const size_t step = STRIP_OUTPUTS * strip->outputs[0].stride / STREAMS;
-	const size_t share = STRIP_OUTPUTS * bytes / STREAMS, piece = share / STREAMS;
-	const uint8_t *ahead = strip->outputs[0].bytes + STREAMS * step +
-			       STRIP_OUTPUTS * offset / STREAMS + part * piece;
-	for (size_t i = 0; i < piece; i += 64)
-		for (size_t s = 0; s < STREAMS; s++)
-			_mm_prefetch((const char *)ahead + s * step + i, _MM_HINT_T1);
+	const size_t whole = STRIP_OUTPUTS * strip->outputs[0].stride;
+	return ahead_of(strip->outputs[0].bytes + whole, whole, STRIP_OUTPUTS * offset,
+			STRIP_OUTPUTS * bytes, PANELS + multiply_tiles(strip->n_rows));
 }
 
-static void strip_columns(struct strip *strip, uint32_t block, uint32_t n, sums_row *sums)
+/* Of a segment that begins or goes on. */
+static void strip_columns(struct strip *strip, uint32_t block, uint32_t n, bool begin,
+			  sums_row *sums)
 {
 	const struct format *format = strip->format;
 	const uint32_t small = format->size / 32;
 	const struct columns columns = { strip->panels, block * small, n * small,
-					 strip->packing.offset };
+					 strip->packing.offset, begin };
 	const size_t offset = (size_t)block * format->bytes;
+	struct ahead ahead = next_weights(strip, offset, (size_t)n * format->bytes);
 	for (uint32_t p = 0; p < PANELS; p++) {
 		const struct sixteen rows = { strip->outputs[p].bytes + offset,
 					      strip->outputs[p].stride };
-		fetch_ahead(strip, offset, (size_t)n * format->bytes, p);
+		ahead_ask(&ahead);
 		strip->packing.fill(format, rows, n, &strip->panels[p]);
 	}
-	fetch_ahead(strip, offset, (size_t)n * format->bytes, PANELS);
-	strip->multiply(&columns, strip->in, strip->n_rows, sums);
+	strip->multiply(&columns, strip->in, strip->n_rows, sums, &ahead);
+}
+
+/* The newest sums join those that wait at the lowest `joins` levels, and wait above them. */
+FORCE_INLINE void strip_join(struct strip *strip, uint32_t joins)
+{
+	for (uint32_t r = 0; r < strip->n_rows; r++) {
+		UNROLL
+		for (int p = 0; p < PANELS; p++) {
+			__m512 sum = strip->levels[SEGMENT_LEVELS][r][p];
+			UNROLL
+			for (uint32_t level = 0; level < joins; level++)
+				sum = _mm512_add_ps(strip->levels[level][r][p], sum);
+			strip->levels[joins][r][p] = sum;
+		}
+	}
+}
+
+/* The sums of an odd segment join the tree; those of an even one wait where they were made. */
+static void strip_tree(struct strip *strip, uint32_t segment)
+{
+	if (segment % 8 == 7)
+		strip_join(strip, 3);
+	else if (segment % 4 == 3)
+		strip_join(strip, 2);
+	else if (segment % 2 == 1)
+		strip_join(strip, 1);
 }
 
 static void strip_segment(struct strip *strip, uint32_t segment)
 {
 	const uint32_t step = PANEL_COLUMNS / strip->format->size;
+	const uint32_t first = segment_first(segment, strip->cut);
 	const uint32_t end = segment_first(segment + 1, strip->cut);
-	sums_row *sums = strip->sums[segment];
-	for (uint32_t r = 0; r < strip->n_rows; r++)
-		for (int p = 0; p < PANELS; p++)
-			sums[r][p] = _mm512_setzero_ps();
-	for (uint32_t b = segment_first(segment, strip->cut); b < end; b += step)
-		strip_columns(strip, b, end - b < step ? end - b : step, sums);
-}
-
-static __m512 tree(const struct strip *strip, uint32_t r, int p)
-{
-	__m512 pairs[SEGMENTS / 2];
-	for (uint32_t i = 0; i < SEGMENTS / 2; i++)
-		pairs[i] = _mm512_add_ps(strip->sums[2 * i][r][p], strip->sums[2 * i + 1][r][p]);
-	return _mm512_add_ps(_mm512_add_ps(pairs[0], pairs[1]), _mm512_add_ps(pairs[2], pairs[3]));
+	sums_row *sums = strip->levels[segment % 2 ? SEGMENT_LEVELS : 0];
+	if (first == end)
+		memset(sums, 0, strip->n_rows * sizeof(*sums));
+	for (uint32_t b = first; b < end; b += step)
+		strip_columns(strip, b, end - b < step ? end - b : step, b == first, sums);
+	strip_tree(strip, segment);
 }
 
 /* `out`: of the first row. */
@@ -84,7 +102,7 @@ static void strip_run(struct strip *strip, float *out, size_t out_stride)
 	for (uint32_t r = 0; r < strip->n_rows; r++, out += out_stride)
 		for (int p = 0; p < PANELS; p++)
 			_mm512_mask_storeu_ps(out + strip->place[p], strip->own[p],
-					      tree(strip, r, p));
+					      strip->levels[SEGMENT_LEVELS][r][p]);
 }
 
 /* Outputs from `first` on. Sixteen that would go beyond `end`, which is no less than sixteen, lie

@@ -93,7 +93,7 @@ FORCE_INLINE void tile_run(struct kind kind, const struct columns *columns, cons
 	for (int r = 0; r < rows; r++) {
 		UNROLL
 		for (int p = 0; p < PANELS; p++)
-			tile.v[r][p] = sums[r][p];
+			tile.v[r][p] = columns->begin ? _mm512_setzero_ps() : sums[r][p];
 	}
 	tile_groups(kind, columns, in, rows, &tile);
 	UNROLL
@@ -105,13 +105,15 @@ FORCE_INLINE void tile_run(struct kind kind, const struct columns *columns, cons
 }
 
 FORCE_INLINE void multiply_rows(struct kind kind, const struct columns *columns, struct inputs in,
-				uint32_t n_rows, sums_row *sums)
+				uint32_t n_rows, sums_row *sums, struct ahead *ahead)
 {
 	for (; n_rows >= TILE_ROWS; n_rows -= TILE_ROWS) {
+		ahead_ask(ahead);
 		tile_run(kind, columns, &in, TILE_ROWS, sums);
 		in.rows += TILE_ROWS * in.stride;
 		sums += TILE_ROWS;
 	}
+	ahead_ask(ahead);
 	if (n_rows == 5)
 		tile_run(kind, columns, &in, 5, sums);
 	else if (n_rows == 4)
@@ -124,11 +126,16 @@ FORCE_INLINE void multiply_rows(struct kind kind, const struct columns *columns,
 		tile_run(kind, columns, &in, 1, sums);
 }
 
+uint32_t multiply_tiles(uint32_t n_rows)
+{
+	return n_rows / TILE_ROWS + 1;
+}
+
 #define MULTIPLY_FUNCTION(name, fine, minimum)                                                     \
 	static void name(const struct columns *columns, struct inputs in, uint32_t n_rows,         \
-			 sums_row *sums)                                                           \
+			 sums_row *sums, struct ahead *ahead)                                      \
 	{                                                                                          \
-		multiply_rows((struct kind){ fine, minimum }, columns, in, n_rows, sums);          \
+		multiply_rows((struct kind){ fine, minimum }, columns, in, n_rows, sums, ahead);   \
 	}
 
 MULTIPLY_FUNCTION(multiply_32, false, false)

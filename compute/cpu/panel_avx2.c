@@ -1,5 +1,6 @@
 /* Products of quantised weights with many rows: 256 columns of some outputs are unpacked into a
  * panel once, and the panel meets all rows. */
+#include "compute/cpu/ahead.h"
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
@@ -221,24 +222,42 @@ FORCE_INLINE void tile_group(uint32_t type, struct tile *tile, const __m256i *w,
 	}
 }
 
-/* `n` groups of some panels times some rows; `first`: the first group, counted from the row's
- * beginning; `wide`: the panel's columns in 16 bits, for wide weights. */
+/* Part of a segment's columns, in blocks or in groups of the format. */
+struct part {
+	uint32_t first, n; /* counted from the row's beginning */
+	bool begins;       /* the segment; its sums so far are nothing */
+};
+
+FORCE_INLINE void sums_clear(int n_panels, int rows, __m256 (*sums)[ROWS_AT_ONCE])
+{
+	UNROLL
+	for (int p = 0; p < n_panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[p][r] = _mm256_setzero_ps();
+	}
+}
+
+/* Groups of some panels times some rows; `wide`: the panel's columns in 16 bits, for wide
+ * weights. */
 FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_panels,
 			   const struct inputs *in, const struct wide_rows *wide, int rows,
-			   uint32_t first, uint32_t n, __m256 (*sums)[ROWS_AT_ONCE])
+			   struct part part, __m256 (*sums)[ROWS_AT_ONCE])
 {
 	const size_t width = (size_t)group_width(type);
 	struct tile_rows x = tile_rows_of(in, rows);
-	for (size_t g = 0; g < n; g++) {
+	if (part.begins)
+		sums_clear(n_panels, rows, sums);
+	for (size_t g = 0; g < part.n; g++) {
 		const __m256i *w = panels->w + g * (width / (is_wide(type) ? 2 : 4));
 		struct tile tile;
 		keep_rows(&x, rows);
-		tile_group(type, &tile, w, n_panels, &x, width * (first + g), wide, width * g,
+		tile_group(type, &tile, w, n_panels, &x, width * (part.first + g), wide, width * g,
 			   rows);
 		UNROLL
 		for (int r = 0; r < rows; r++) {
 			const struct group_inputs at =
-				group_inputs(type, in, x.row[r], first + (uint32_t)g);
+				group_inputs(type, in, x.row[r], part.first + (uint32_t)g);
 			UNROLL
 			for (int p = 0; p < n_panels; p++)
 				sums[p][r] = step(type, tile.v[p][r], panels[p].scale[g],
@@ -250,21 +269,20 @@ FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_pane
 /* All panels of a strip times some rows. `sums` [panels][ROWS_AT_ONCE], from the first of the rows
  * on. */
 FORCE_INLINE void strip_rows(uint32_t type, const struct panel *panels, uint32_t n_panels,
-			     const struct inputs *in, int rows, uint32_t block, uint32_t n,
+			     const struct inputs *in, int rows, struct part blocks,
 			     __m256 (*sums)[ROWS_AT_ONCE])
 {
 	const uint32_t width = (uint32_t)group_width(type);
 	const uint32_t groups = traits[type].columns / width;
-	const uint32_t first = groups * block;
+	const struct part part = { groups * blocks.first, groups * blocks.n, blocks.begins };
 	struct wide_rows wide;
 	uint32_t p = 0;
-	n *= groups;
 	if (is_wide(type))
-		widen_rows(in, rows, width * first, width * n, &wide);
+		widen_rows(in, rows, width * part.first, width * part.n, &wide);
 	for (; p + TILE_PANELS <= n_panels; p += TILE_PANELS)
-		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, first, n, sums + p);
+		tile_run(type, panels + p, TILE_PANELS, in, &wide, rows, part, sums + p);
 	if (p < n_panels)
-		tile_run(type, panels + p, 1, in, &wide, rows, first, n, sums + p);
+		tile_run(type, panels + p, 1, in, &wide, rows, part, sums + p);
 }
 
 /* ---- strips ---- */
@@ -277,73 +295,87 @@ struct strip {
 	uint32_t n_rows;
 	struct cut cut;
 	struct panel panels[STRIP];
-	__m256 sums[STRIP][ROWS_AT_ONCE];
+	/* Sums that wait for their neighbours in the tree, and last those of a segment that joins
+	 * others as soon as it is whole. */
 	__m256 levels[SEGMENT_LEVELS + 1][STRIP][ROWS_AT_ONCE];
 };
 
-/* Asks for a share of the next strip's weights, as large as what is unpacked now. */
-FORCE_INLINE void fetch_ahead(const struct strip *strip, size_t block, size_t bytes)
+/* A share of the next strip's weights, as large as what is unpacked now. */
+FORCE_INLINE struct ahead next_weights(uint32_t type, const struct strip *strip, struct part blocks)
 {
-	const size_t outputs = 8 * (size_t)strip->n_panels;
-	const uint8_t *ahead = strip->octet.bytes + outputs * (strip->octet.stride + block);
-	for (size_t i = 0; i < outputs * bytes; i += 64)
-		_mm_prefetch((const char *)ahead + i, _MM_HINT_T1);
+	const size_t outputs = 8 * (size_t)strip->n_panels, bytes = block_bytes(type);
+	const size_t whole = outputs * strip->octet.stride;
+	return ahead_of(strip->octet.bytes + whole, whole, outputs * blocks.first * bytes,
+			outputs * blocks.n * bytes, strip->n_rows / TILE_ROWS + 1);
 }
 
-FORCE_INLINE void strip_fill(uint32_t type, struct strip *strip, uint32_t block, uint32_t n)
+FORCE_INLINE void strip_fill(uint32_t type, struct strip *strip, struct part blocks)
 {
 	for (uint32_t p = 0; p < strip->n_panels; p++) {
 		const struct octet at = { strip->octet.bytes + 8 * p * strip->octet.stride +
-						  (size_t)block * block_bytes(type),
+						  (size_t)blocks.first * block_bytes(type),
 					  strip->octet.stride };
 		if (is_256(type))
 			fill_256(type, at, &strip->panels[p]);
 		else
-			fill_32(type, at, n, &strip->panels[p]);
+			fill_32(type, at, blocks.n, &strip->panels[p]);
 	}
 }
 
-FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, uint32_t block, uint32_t n)
+FORCE_INLINE void strip_multiply(uint32_t type, struct strip *strip, struct part blocks,
+				 __m256 (*sums)[ROWS_AT_ONCE])
 {
 	struct inputs in = strip->in;
-	__m256(*sums)[ROWS_AT_ONCE] = strip->sums;
+	struct ahead ahead = next_weights(type, strip, blocks);
 	uint32_t r = 0;
+	ahead_ask(&ahead);
 	for (; r + TILE_ROWS <= strip->n_rows; r += TILE_ROWS) {
-		strip_rows(type, strip->panels, strip->n_panels, &in, TILE_ROWS, block, n,
+		ahead_ask(&ahead);
+		strip_rows(type, strip->panels, strip->n_panels, &in, TILE_ROWS, blocks,
 			   (void *)&sums[0][r]);
 		in.rows += TILE_ROWS * in.stride;
 	}
 	for (; r < strip->n_rows; r++, in.rows += in.stride)
-		strip_rows(type, strip->panels, strip->n_panels, &in, 1, block, n,
+		strip_rows(type, strip->panels, strip->n_panels, &in, 1, blocks,
 			   (void *)&sums[0][r]);
 }
 
-/* As tree_add, for all sums; level after level, for the sake of short loops. */
+/* The newest sums join those that wait at the lowest `joins` levels, and wait above them. */
+FORCE_INLINE void strip_join(struct strip *strip, uint32_t joins)
+{
+	for (uint32_t p = 0; p < strip->n_panels; p++)
+		for (uint32_t r = 0; r < strip->n_rows; r++) {
+			__m256 sum = strip->levels[SEGMENT_LEVELS][p][r];
+			UNROLL
+			for (uint32_t level = 0; level < joins; level++)
+				sum = _mm256_add_ps(strip->levels[level][p][r], sum);
+			strip->levels[joins][p][r] = sum;
+		}
+}
+
+/* As tree_add, for all sums of an odd segment; one of an even number waits where it was made. */
 static inline void strip_tree(struct strip *strip, uint32_t segment)
 {
-	uint32_t level = 0;
-	for (; segment >> level & 1; level++)
-		for (uint32_t p = 0; p < strip->n_panels; p++)
-			for (uint32_t r = 0; r < strip->n_rows; r++)
-				strip->sums[p][r] = _mm256_add_ps(strip->levels[level][p][r],
-								  strip->sums[p][r]);
-	for (uint32_t p = 0; p < strip->n_panels; p++)
-		memcpy(strip->levels[level][p], strip->sums[p],
-		       strip->n_rows * sizeof(strip->sums[p][0]));
+	if (segment % 8 == 7)
+		strip_join(strip, 3);
+	else if (segment % 4 == 3)
+		strip_join(strip, 2);
+	else if (segment % 2 == 1)
+		strip_join(strip, 1);
 }
 
 FORCE_INLINE void strip_segment(uint32_t type, struct strip *strip, uint32_t segment)
 {
 	const uint32_t step = is_256(type) ? 1 : PANEL_BLOCKS;
+	const uint32_t first = segment_first(segment, strip->cut);
 	const uint32_t end = segment_first(segment + 1, strip->cut);
-	for (uint32_t p = 0; p < strip->n_panels; p++)
-		for (uint32_t r = 0; r < strip->n_rows; r++)
-			strip->sums[p][r] = _mm256_setzero_ps();
-	for (uint32_t b = segment_first(segment, strip->cut); b < end; b += step) {
-		const uint32_t n = end - b < step ? end - b : step;
-		fetch_ahead(strip, b * (size_t)block_bytes(type), n * (size_t)block_bytes(type));
-		strip_fill(type, strip, b, n);
-		strip_multiply(type, strip, b, n);
+	__m256(*sums)[ROWS_AT_ONCE] = strip->levels[segment % 2 ? SEGMENT_LEVELS : 0];
+	if (first == end)
+		memset(sums, 0, sizeof(strip->levels[0]));
+	for (uint32_t b = first; b < end; b += step) {
+		const struct part blocks = { b, end - b < step ? end - b : step, b == first };
+		strip_fill(type, strip, blocks);
+		strip_multiply(type, strip, blocks, sums);
 	}
 	strip_tree(strip, segment);
 }
