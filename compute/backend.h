@@ -124,6 +124,9 @@ struct slice_usage {
 	uint64_t weight_bytes, kv_bytes, buffer_bytes;
 };
 void slice_usage(const struct slice *slice, struct slice_usage *usage); /* any thread */
+/* Bytes of weights, and of what lies beside them, in large pages of memory now. Any thread; takes
+ * milliseconds for each GiB. */
+uint64_t slice_large_bytes(const struct slice *slice);
 
 /* What slice_create would charge for one of these: for plans. */
 uint64_t slice_weight_bytes(const struct model *model, const struct slice_config *config);

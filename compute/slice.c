@@ -259,6 +259,11 @@ void slice_usage(const struct slice *slice, struct slice_usage *usage)
 	}
 }
 
+uint64_t slice_large_bytes(const struct slice *slice)
+{
+	return weights_large(slice->weights);
+}
+
 /* ---- work ---- */
 
 void slice_submit(struct slice *slice, struct work *work)

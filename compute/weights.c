@@ -1,5 +1,6 @@
 #include "compute/weights.h"
 
+#include "base/mapping.h"
 #include "compute/cpu/kernels.h"
 #include "compute/family.h"
 
@@ -9,19 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_BYTES  (1u << 20)
-#define UNITS_EXTRA 2 /* embedding, output */
+#define STEP_BYTES  (4 * MAPPING_LARGE_BYTES) /* between two calls of the progress */
+#define UNITS_EXTRA 2                         /* embedding, output */
 
-/* Bytes [first, end) of the file, mapped at `base` from a page border on. */
+/* Bytes [first, end) of the file. */
 struct weights_map {
 	uint64_t first, end;
-	uint64_t mapped; /* file offset of `base` */
-	uint8_t *base;
-	size_t size;
+	struct mapping mapping;
 };
 
 /* ---- which tensors ---- */
@@ -116,19 +115,17 @@ static bool plan_maps(struct weights *weights, const struct tensors *tensors)
 		weights->maps[weights->n_maps++] = (struct weights_map){
 			.first = tensor->offset,
 			.end = tensor->offset + tensor->bytes,
-			.mapped = tensor->offset / page * page,
 		};
 	}
 	return true;
 }
 
-/* Brings a map's bytes into the page cache; finds what mapped reads would die of. */
-static int read_through(int fd, const char *path, const struct weights_map *map, uint8_t *scratch,
-			uint64_t *done, uint64_t total, const struct slice_config *config,
+/* Brings bytes into the page cache; finds what mapped reads would die of. */
+static int read_through(int fd, const char *path, uint64_t at, uint64_t end, uint8_t *scratch,
 			struct fail *fail)
 {
-	for (uint64_t at = map->first; at < map->end;) {
-		const uint64_t left = map->end - at;
+	while (at < end) {
+		const uint64_t left = end - at;
 		const ssize_t got =
 			pread(fd, scratch, left < READ_BYTES ? left : READ_BYTES, (off_t)at);
 		if (got < 0 && errno == EINTR)
@@ -142,21 +139,37 @@ static int read_through(int fd, const char *path, const struct weights_map *map,
 				"it or add the model again",
 				path);
 		at += (uint64_t)got;
-		*done += (uint64_t)got;
-		if (config->progress)
-			config->progress(config->progress_context, *done, total);
 	}
 	return 0;
 }
 
-static int map_one(int fd, const char *path, struct weights_map *map, struct fail *fail)
+struct load {
+	int fd;
+	const char *path;
+	uint8_t *scratch; /* [READ_BYTES] */
+	uint64_t done, total;
+	const struct slice_config *config;
+};
+
+/* Through the map, since the system reads in large pages only then. */
+static int load_one(struct load *load, struct weights_map *map, struct fail *fail)
 {
-	const size_t size = (size_t)(map->end - map->mapped);
-	void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)map->mapped);
-	if (base == MAP_FAILED)
-		return fail_errno(fail, errno, "cannot map the model file %s", path);
-	map->base = base;
-	map->size = size;
+	const int error = mapping_init(&map->mapping, load->fd, map->first, map->end);
+	if (error)
+		return fail_errno(fail, error, "cannot map the model file %s", load->path);
+	for (uint64_t at = map->first, end; at < map->end; at = end) {
+		int status = 0;
+		end = (at / STEP_BYTES + 1) * STEP_BYTES;
+		end = end < map->end ? end : map->end;
+		if (!mapping_fill(&map->mapping, at, end))
+			status = read_through(load->fd, load->path, at, end, load->scratch, fail);
+		if (status)
+			return status;
+		load->done += end - at;
+		if (load->config->progress)
+			load->config->progress(load->config->progress_context, load->done,
+					       load->total);
+	}
 	return 0;
 }
 
@@ -175,36 +188,32 @@ static int check_size(int fd, const char *path, const struct model *model, struc
 	return 0;
 }
 
-static int read_and_map(struct weights *weights, int fd, const struct model *model,
-			const struct slice_config *config, struct fail *fail)
+static int load_all(struct weights *weights, struct load *load, const struct model *model,
+		    struct fail *fail)
 {
-	const char *path = model_path(model);
-	uint64_t done = 0, total = 0;
-	int status = check_size(fd, path, model, fail);
-	uint8_t *scratch = malloc(READ_BYTES);
-	if (!scratch)
-		status = fail_set(fail, FAIL_MEMORY, "no memory to read the model file %s", path);
+	int status = check_size(load->fd, load->path, model, fail);
 	for (uint32_t i = 0; i < weights->n_maps; i++)
-		total += weights->maps[i].end - weights->maps[i].first;
-	for (uint32_t i = 0; i < weights->n_maps && !status; i++) {
-		status = read_through(fd, path, &weights->maps[i], scratch, &done, total, config,
-				      fail);
-		if (!status)
-			status = map_one(fd, path, &weights->maps[i], fail);
-	}
-	free(scratch);
-	return status;
+		load->total += weights->maps[i].end - weights->maps[i].first;
+	for (uint32_t i = 0; i < weights->n_maps && !status; i++)
+		status = load_one(load, &weights->maps[i], fail);
+	/* again: what a file lost of its last page reads as zeros through a map */
+	return status ? status : check_size(load->fd, load->path, model, fail);
 }
 
 static int load(struct weights *weights, const struct model *model,
 		const struct slice_config *config, struct fail *fail)
 {
-	const char *path = model_path(model);
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return fail_errno(fail, errno, "cannot open the model file %s", path);
-	const int status = read_and_map(weights, fd, model, config, fail);
-	close(fd);
+	struct load load = { .path = model_path(model), .config = config };
+	load.fd = open(load.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (load.fd < 0)
+		return fail_errno(fail, errno, "cannot open the model file %s", load.path);
+	load.scratch = malloc(READ_BYTES);
+	const int status = load.scratch
+				   ? load_all(weights, &load, model, fail)
+				   : fail_set(fail, FAIL_MEMORY,
+					      "no memory to read the model file %s", load.path);
+	free(load.scratch);
+	close(load.fd);
 	return status;
 }
 
@@ -215,7 +224,7 @@ static const uint8_t *bytes_of(const struct weights *weights, const struct gguf_
 	for (uint32_t i = 0; i < weights->n_maps; i++) {
 		const struct weights_map *map = &weights->maps[i];
 		if (tensor->offset >= map->first && tensor->offset + tensor->bytes <= map->end)
-			return map->base + (tensor->offset - map->mapped);
+			return map->mapping.base + (tensor->offset - map->mapping.offset);
 	}
 	return NULL;
 }
@@ -429,13 +438,20 @@ struct weights *weights_create(const struct model *model, const struct slice_con
 	return NULL;
 }
 
+uint64_t weights_large(const struct weights *weights)
+{
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < weights->n_maps; i++)
+		bytes += mapping_large(&weights->maps[i].mapping);
+	return bytes;
+}
+
 void weights_destroy(struct weights *weights)
 {
 	if (!weights)
 		return;
 	for (uint32_t i = 0; i < weights->n_maps; i++)
-		if (weights->maps[i].base)
-			munmap(weights->maps[i].base, weights->maps[i].size);
+		mapping_finish(&weights->maps[i].mapping);
 	if (weights->account)
 		account_release(weights->account, ACCOUNT_WEIGHTS, weights->bytes);
 	free(weights->maps);

@@ -1,8 +1,9 @@
 /* weights.h: the tensors of the units held here, mapped read-only from the model's GGUF file.
  *
  * Only the byte ranges of these units are read and mapped, so the file may be a sparse partial copy
- * whose other tensors are holes. Everything is read once with pread before it is mapped: a disk
- * error or a file that was cut short becomes a sentence. What remains: a file that another program
+ * whose other tensors are holes; neighbours in the same large page of memory (base/mapping.h) may be
+ * read with them. Everything is brought into memory at once by a call that can fail: a disk error
+ * or a file that was cut short becomes a sentence. What remains: a file that another program
  * shortens while it is mapped raises SIGBUS at the next access. The store's files are the daemon's
  * own and never written in place; for a file that a person lends (`model add --in-place`) this risk
  * stays, as in every program that maps files. */
@@ -71,5 +72,6 @@ struct weights *weights_create(const struct model *model, const struct slice_con
 			       struct account *account, struct fail *fail);
 void weights_destroy(struct weights *weights); /* accepts NULL */
 uint64_t weights_bytes(const struct model *model, const struct slice_config *config);
+uint64_t weights_large(const struct weights *weights); /* mapping_large of all maps */
 
 #endif

@@ -130,8 +130,10 @@ static void report_memory(const struct bench *bench)
 	struct rusage resident;
 	slice_usage(bench->slice, &usage);
 	if (getrusage(RUSAGE_SELF, &resident) == 0)
-		printf("resident %.0f MiB at most; weights %.0f, KV %.0f, buffers %.0f\n",
+		printf("resident %.0f MiB at most; weights %.0f (%.0f in large pages), KV %.0f, "
+		       "buffers %.0f\n",
 		       (double)resident.ru_maxrss / 1024, (double)usage.weight_bytes * 0x1p-20,
+		       (double)slice_large_bytes(bench->slice) * 0x1p-20,
 		       (double)usage.kv_bytes * 0x1p-20, (double)usage.buffer_bytes * 0x1p-20);
 }
 

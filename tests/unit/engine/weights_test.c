@@ -185,6 +185,60 @@ static void test_a_file_cut_short_is_refused(void **given)
 	assert_refused(f, f->model, FAIL_CORRUPT, copy);
 }
 
+static void cut_off(void *context, uint64_t done, uint64_t total)
+{
+	const struct model *model = context;
+	(void)done, (void)total;
+	assert_int_equal(truncate(copy, (off_t)gguf_data_offset(model_gguf(model))), 0);
+}
+
+/* Two maps: the second one's bytes are gone when they are asked for. */
+static void test_a_file_cut_short_while_it_loads_is_refused(void **given)
+{
+	struct fixture *f = *given;
+	struct fail fail = { 0 };
+	const struct layer_range ranges[] = { { 0, 1 }, { 3, 4 } };
+	const struct slice_config config = {
+		.ranges = ranges,
+		.n_ranges = 2,
+		.kv_positions = 64,
+		.rows_max = 1,
+		.progress = cut_off,
+		.progress_context = f->model,
+	};
+	assert_null(slice_create(f->backend, f->model, &config, &fail));
+	assert_int_equal(fail.code, FAIL_CORRUPT);
+	assert_non_null(strstr(fail.text, copy));
+	assert_non_null(strstr(fail.text, "became shorter"));
+	assert_int_equal(atomic_load(&f->account.used_bytes), 0);
+}
+
+static void cut_one_byte(void *context, uint64_t done, uint64_t total)
+{
+	const struct model *model = context;
+	if (done == total)
+		assert_int_equal(truncate(copy, (off_t)gguf_file_size(model_gguf(model)) - 1), 0);
+}
+
+/* A map shows zeros for it, and nothing fails. */
+static void test_a_lost_last_byte_is_noticed(void **given)
+{
+	struct fixture *f = *given;
+	struct fail fail = { 0 };
+	const struct layer_range range = { 0, 1 };
+	const struct slice_config config = {
+		.ranges = &range,
+		.n_ranges = 1,
+		.kv_positions = 64,
+		.rows_max = 1,
+		.progress = cut_one_byte,
+		.progress_context = f->model,
+	};
+	assert_null(slice_create(f->backend, f->model, &config, &fail));
+	assert_int_equal(fail.code, FAIL_CORRUPT);
+	assert_non_null(strstr(fail.text, copy));
+}
+
 static void test_a_file_that_is_gone_is_refused(void **given)
 {
 	struct fixture *f = *given;
@@ -242,6 +296,10 @@ int main(int argc, char **argv)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_progress_ends_at_the_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_file_cut_short_is_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_file_cut_short_while_it_loads_is_refused,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_lost_last_byte_is_noticed, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_file_that_is_gone_is_refused, set_up,
 						tear_down),
