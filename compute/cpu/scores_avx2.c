@@ -17,9 +17,14 @@ struct keys {
 
 #define PANEL 16
 
+FORCE_INLINE size_t key_bytes(struct keys keys)
+{
+	return keys.halves ? sizeof(uint16_t) : sizeof(float);
+}
+
 FORCE_INLINE const uint8_t *key_address(struct keys keys, size_t at)
 {
-	return keys.bytes + at * (keys.halves ? sizeof(uint16_t) : sizeof(float));
+	return keys.bytes + at * key_bytes(keys);
 }
 
 FORCE_INLINE __m256 key_8(struct keys keys, size_t at)
@@ -42,21 +47,25 @@ FORCE_INLINE void score_some(struct tile *tile, struct keys keys, uint32_t first
 	}
 	const uint32_t head_k = tile->attention->head_k;
 	const size_t step = keys.panels ? PANEL : ATTENTION_TILE;
-	const int line = keys.halves ? 4 : 2; /* vectors of one */
 	size_t from = keys.panels ? (size_t)at * head_k : at;
-	for (uint32_t i = 0; i < head_k; i++, from += step) {
-		__m256 k[8];
+	const uint8_t *ask = key_address(keys, (size_t)at * head_k);
+	for (uint32_t i = 0; i < head_k; i += 2) { /* of halves a line is asked for each time */
+		if (first == 0 && keys.ahead)
+			tile_ask(ask, i / 2, 16 * (size_t)vectors * key_bytes(keys), keys.ahead);
 		UNROLL
-		for (int v = 0; v < vectors; v++)
-			k[v] = key_8(keys, from + 8 * (uint32_t)v);
-		for (int v = 0; v < vectors && keys.ahead; v += line)
-			tile_ask(key_address(keys, from + 8 * (uint32_t)v), keys.ahead);
-		UNROLL
-		for (int q = 0; q < n; q++) {
-			const __m256 x = _mm256_set1_ps(tile->queries[first + (uint32_t)q].x[i]);
+		for (uint32_t c = i; c < i + 2; c++, from += step) {
+			__m256 k[8];
 			UNROLL
 			for (int v = 0; v < vectors; v++)
-				sums[q][v] = _mm256_fmadd_ps(x, k[v], sums[q][v]);
+				k[v] = key_8(keys, from + 8 * (uint32_t)v);
+			UNROLL
+			for (int q = 0; q < n; q++) {
+				const __m256 x =
+					_mm256_set1_ps(tile->queries[first + (uint32_t)q].x[c]);
+				UNROLL
+				for (int v = 0; v < vectors; v++)
+					sums[q][v] = _mm256_fmadd_ps(x, k[v], sums[q][v]);
+			}
 		}
 	}
 	const __m256 scale = _mm256_set1_ps(tile->attention->scale);
@@ -100,8 +109,7 @@ static void widen_keys(struct tile *tile)
 	const uint32_t head_k = tile->attention->head_k;
 	const struct keys keys = { tile->keys, true, false, 0 };
 	for (uint32_t i = 0; i < head_k; i++) {
-		for (uint32_t at = 0; at < ATTENTION_TILE; at += 32)
-			tile_ask(key_address(keys, (size_t)i * ATTENTION_TILE + at), tile->ahead);
+		tile_ask(tile->keys, i, ATTENTION_TILE * sizeof(uint16_t), tile->ahead);
 		for (uint32_t at = 0; at < ATTENTION_TILE; at += 8)
 			_mm256_store_ps(tile->floats + (size_t)(at / PANEL) * PANEL * head_k +
 						(size_t)i * PANEL + at % PANEL,
@@ -152,16 +160,6 @@ FORCE_INLINE void products_8(const struct tile *tile, uint32_t first, int n, uin
 		out[q] = _mm256_cvtepi32_ps(sums[q]);
 }
 
-/* The lines of a block's keys at sixteen positions. */
-FORCE_INLINE void ask_block(const struct tile *tile, uint32_t block, uint32_t at)
-{
-	const uint8_t *keys =
-		tile->keys + (size_t)block * KV_SCALE_BLOCK * ATTENTION_TILE + 4 * (size_t)at;
-	UNROLL
-	for (uint32_t c = 0; c < KV_SCALE_BLOCK / 4; c++)
-		tile_ask(keys + (size_t)c * 4 * ATTENTION_TILE, tile->ahead);
-}
-
 FORCE_INLINE void score_bytes_some(struct tile *tile, uint32_t first, int n)
 {
 	const uint32_t blocks = tile->attention->head_k / KV_SCALE_BLOCK;
@@ -175,8 +173,9 @@ FORCE_INLINE void score_bytes_some(struct tile *tile, uint32_t first, int n)
 			const __m256 k_scale = _mm256_cvtph_ps(
 				load_128(scales + 2 * ((size_t)block * ATTENTION_TILE + at)));
 			products_8(tile, first, n, block, at, products);
-			if (first == 0 && at % 16 == 0)
-				ask_block(tile, block, at);
+			if (first == 0 && tile->ahead)
+				tile_ask(tile->keys, at / 8 * blocks + block,
+					 8 * (KV_SCALE_BLOCK + sizeof(uint16_t)), tile->ahead);
 			UNROLL
 			for (int q = 0; q < n; q++) {
 				const __m256 scale = _mm256_mul_ps(

@@ -14,9 +14,14 @@ struct keys {
 	uintptr_t ahead; /* of the tile; 0 where the keys are no longer the cache's */
 };
 
+FORCE_INLINE size_t key_bytes(struct keys keys)
+{
+	return keys.halves ? sizeof(uint16_t) : sizeof(float);
+}
+
 FORCE_INLINE const void *key_address(struct keys keys, size_t at)
 {
-	return keys.bytes + at * (keys.halves ? sizeof(uint16_t) : sizeof(float));
+	return keys.bytes + at * key_bytes(keys);
 }
 
 FORCE_INLINE __m512 key_16(struct keys keys, size_t at)
@@ -41,9 +46,8 @@ FORCE_INLINE void score_some(struct tile *tile, struct keys keys, uint32_t first
 		UNROLL
 		for (uint32_t v = 0; v < VECTORS; v++)
 			k[v] = key_16(keys, (size_t)i * ATTENTION_TILE + 16 * (size_t)v);
-		for (uint32_t v = 0; v < VECTORS && keys.ahead; v += keys.halves ? 2 : 1)
-			tile_ask(key_address(keys, (size_t)i * ATTENTION_TILE + 16 * (size_t)v),
-				 keys.ahead);
+		if (first == 0 && keys.ahead)
+			tile_ask(keys.bytes, i, ATTENTION_TILE * key_bytes(keys), keys.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m512 x = _mm512_set1_ps(tile->queries[first + (uint32_t)q].x[i]);
@@ -85,8 +89,7 @@ static void widen_keys(struct tile *tile)
 	const struct keys keys = { tile->keys, true, 0 };
 	for (size_t at = 0; at < n; at += 16) {
 		_mm512_store_ps(tile->floats + at, key_16(keys, at));
-		if (at % 32 == 0)
-			tile_ask(key_address(keys, at), tile->ahead);
+		tile_ask(tile->keys, at / 16, 16 * sizeof(uint16_t), tile->ahead);
 	}
 }
 
@@ -105,6 +108,7 @@ FORCE_INLINE void products(const struct tile *tile, uint32_t first, int n, uint3
 			   __m512i sums[4][VECTORS])
 {
 	const uint8_t *keys = tile->keys + (size_t)block * KV_SCALE_BLOCK * ATTENTION_TILE;
+	const bool ask = first == 0 && tile->ahead;
 	const __m512i flip = _mm512_set1_epi8(-128);
 	UNROLL
 	for (int q = 0; q < n; q++) {
@@ -120,6 +124,8 @@ FORCE_INLINE void products(const struct tile *tile, uint32_t first, int n, uint3
 		for (uint32_t v = 0; v < VECTORS; v++)
 			k[v] = _mm512_xor_si512(
 				_mm512_load_si512(keys + ((size_t)c * VECTORS + v) * 64), flip);
+		if (ask)
+			tile_ask(keys, c, 4 * ATTENTION_TILE, tile->ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m512i x = query_4(tile->queries[first + (uint32_t)q].q +
@@ -131,13 +137,6 @@ FORCE_INLINE void products(const struct tile *tile, uint32_t first, int n, uint3
 	}
 }
 
-static void ask_block(const struct tile *tile, uint32_t block)
-{
-	const size_t bytes = (size_t)KV_SCALE_BLOCK * ATTENTION_TILE;
-	for (size_t at = 0; at < bytes; at += 64)
-		tile_ask(tile->keys + block * bytes + at, tile->ahead);
-}
-
 /* Float sums lie in the weights between blocks: the registers are full of integers. */
 FORCE_INLINE void score_block(struct tile *tile, uint32_t first, int n, uint32_t block)
 {
@@ -145,8 +144,7 @@ FORCE_INLINE void score_block(struct tile *tile, uint32_t first, int n, uint32_t
 		cache_scales(tile->keys, tile->attention->head_k) + (size_t)block * ATTENTION_TILE;
 	__m512i sums[4][VECTORS];
 	products(tile, first, n, block, sums);
-	if (first == 0)
-		ask_block(tile, block);
+	tile_ask(scales, 0, ATTENTION_TILE * sizeof(*scales), tile->ahead);
 	UNROLL
 	for (uint32_t v = 0; v < VECTORS; v++) {
 		const __m512 k_scale =

@@ -75,11 +75,14 @@ struct tile {
 	float floats[ATTENTION_WIDTH_MAX * ATTENTION_TILE] __attribute__((aligned(64)));
 };
 
-/* Asks for the line of the next tile that lies where `at` does in this one. What is read of a tile
- * is little at a time, so that the processor alone sees no stream to follow. */
-static inline void tile_ask(const void *at, uintptr_t ahead)
+/* Asks for lines of the next tile: those that begin in part `i`, of `bytes` each, counted from
+ * where `from`, the beginning of a line, lies in this tile. Parts go forward through the next tile,
+ * in whatever order this one is met: only such a stream makes the processor fetch more itself. */
+static inline void tile_ask(const void *from, size_t i, size_t bytes, uintptr_t ahead)
 {
-	__builtin_prefetch((const void *)((uintptr_t)at + ahead), 0, 2);
+	const size_t part = i * bytes;
+	for (size_t at = -part % 64; at < bytes; at += 64)
+		__builtin_prefetch((const void *)((uintptr_t)from + ahead + part + at), 0, 2);
 }
 
 /* Neighbouring queries that take the same positions of the tile. */

@@ -53,11 +53,8 @@ FORCE_INLINE void add_vectors(const struct tile *tile, struct columns columns, e
 			x[v] = value_8(columns.values, form,
 				       (size_t)(v / 2) * ATTENTION_TILE * KV_VALUE_BLOCK +
 					       (size_t)j * width + 8 * (size_t)(v % 2));
-		for (int v = 0; v < vectors && columns.ahead; v += 2)
-			tile_ask(columns.values +
-					 ((size_t)(v / 2) * ATTENTION_TILE * KV_VALUE_BLOCK +
-					  (size_t)j * width) *
-						 form_bytes(form),
+		if (columns.ahead)
+			tile_ask(columns.values, j, 8 * (size_t)vectors * form_bytes(form),
 				 columns.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
@@ -111,6 +108,7 @@ FORCE_INLINE void add_columns(const struct tile *tile, struct columns columns, e
 			add_run(tile, columns, form, n_columns, run, 2);
 		else
 			add_run(tile, columns, form, n_columns, run, 1);
+		columns.ahead = 0; /* the first run has asked */
 	}
 }
 
@@ -119,6 +117,7 @@ static void scale_weights(struct tile *tile, uint32_t at)
 {
 	const uint8_t *scales = (const void *)(cache_scales(tile->values, tile->attention->head_v) +
 					       (size_t)at / KV_SCALE_BLOCK * ATTENTION_TILE);
+	tile_ask(scales, 0, ATTENTION_TILE * sizeof(uint16_t), tile->ahead);
 	for (uint32_t j = 0; j < ATTENTION_TILE; j += 8) {
 		const __m256 scale = _mm256_cvtph_ps(load_128(scales + j * sizeof(uint16_t)));
 		for (uint32_t q = 0; q < tile->n; q++)
@@ -148,7 +147,7 @@ FORCE_INLINE void add_all(struct tile *tile, enum form form)
 		}
 		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 8) {
 			_mm256_store_ps(tile->floats + i, value_8(columns.values, form, i));
-			tile_ask(columns.values + i * form_bytes(form), tile->ahead);
+			tile_ask(columns.values, i / 8, 8 * form_bytes(form), tile->ahead);
 		}
 		columns.values = (const void *)tile->floats;
 		columns.ahead = 0;

@@ -48,10 +48,9 @@ FORCE_INLINE void add_blocks(const struct tile *tile, struct columns columns, en
 		for (int b = 0; b < blocks; b++)
 			x[b] = value_16(columns.values, form,
 					((size_t)b * ATTENTION_TILE + j) * KV_VALUE_BLOCK);
-		for (int b = 0; b < blocks && columns.ahead; b++)
-			tile_ask(columns.values + ((size_t)b * ATTENTION_TILE + j) *
-							  KV_VALUE_BLOCK * form_bytes(form),
-				 columns.ahead);
+		if (columns.ahead)
+			tile_ask(columns.values, j,
+				 (size_t)blocks * KV_VALUE_BLOCK * form_bytes(form), columns.ahead);
 		UNROLL
 		for (int q = 0; q < n; q++) {
 			const __m512 weight =
@@ -132,6 +131,7 @@ FORCE_INLINE void add_columns(const struct tile *tile, struct columns columns, e
 		default:
 			add_run(tile, columns, form, n_columns, run, 1);
 		}
+		columns.ahead = 0; /* the first run has asked */
 	}
 }
 
@@ -140,6 +140,7 @@ static void scale_weights(struct tile *tile, uint32_t at)
 {
 	const uint16_t *scales = cache_scales(tile->values, tile->attention->head_v) +
 				 (size_t)at / KV_SCALE_BLOCK * ATTENTION_TILE;
+	tile_ask(scales, 0, ATTENTION_TILE * sizeof(*scales), tile->ahead);
 	for (uint32_t j = 0; j < ATTENTION_TILE; j += 16) {
 		const __m512 scale = _mm512_cvtph_ps(_mm256_load_si256((const void *)(scales + j)));
 		for (uint32_t q = 0; q < tile->n; q++)
@@ -169,7 +170,7 @@ FORCE_INLINE void add_all(struct tile *tile, enum form form)
 		}
 		for (size_t i = 0; i < (size_t)n_columns * ATTENTION_TILE; i += 16) {
 			_mm512_store_ps(tile->floats + i, value_16(columns.values, form, i));
-			tile_ask(columns.values + i * form_bytes(form), tile->ahead);
+			tile_ask(columns.values, i / 16, 16 * form_bytes(form), tile->ahead);
 		}
 		columns.values = (const void *)tile->floats;
 		columns.ahead = 0;
