@@ -342,6 +342,7 @@ double bench_attention(struct backend *backend, uint32_t head_width, int64_t bud
 		.head_k = width,
 		.head_v = width,
 		.n_q = ATTENTION_QUERIES,
+		.n_kv = 1,
 		.scale = 0.125f,
 		.pages = bench.pages,
 		.value_offset = head,

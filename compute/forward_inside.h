@@ -89,6 +89,7 @@ struct forward {
 	float *beside;                  /* [rows_max, n_embd]: of a dense FFN beside the experts */
 	uint32_t group_first, group_end;
 
+	uint32_t heads_at_once; /* key-value heads that a piece of attention takes */
 	uint32_t split_row, split_first, split_end; /* the row whose tiles are shared out */
 };
 

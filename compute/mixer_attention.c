@@ -192,7 +192,9 @@ static void attention_heads(void *context, uint32_t row, uint32_t thread)
 	carry_kv(forward, k, v, row);
 }
 
-static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head)
+/* Of key-value heads from `head` on. */
+static struct attention attention_of(const struct forward *forward, uint32_t row, uint32_t head,
+				     uint32_t n_heads)
 {
 	const struct model_shape *shape = forward->shape;
 	const struct layer_shape *layer = forward->layer;
@@ -201,6 +203,7 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 		.head_k = layer->head_k,
 		.head_v = layer->head_v,
 		.n_q = layer->n_head / layer->n_head_kv,
+		.n_kv = n_heads,
 		.window = layer->mixer == MIXER_SLIDING ? layer->window : 0,
 		.scale = shape->attention_scale,
 		.softcap = shape->attention_cap,
@@ -209,6 +212,7 @@ static struct attention attention_of(const struct forward *forward, uint32_t row
 		.pages = state_pages(forward->state, forward->state_layer, forward->slots[row]),
 		.key_offset = state_key_offset(forward->state, forward->state_layer, head),
 		.value_offset = state_value_offset(forward->state, forward->state_layer, head),
+		.head_bytes = state_head_bytes(forward->state, forward->state_layer),
 	};
 }
 
@@ -227,16 +231,18 @@ static float *mixed_of(const struct forward *forward, uint32_t row, uint32_t hea
 	       ((size_t)row * layer->n_head + head * group) * forward->layer->head_v;
 }
 
-/* mixed = softmax(q . K * scale) V: one span of rows, one key-value head */
+/* mixed = softmax(q . K * scale) V: one span of rows, some key-value heads */
 static void attend_span(void *context, uint32_t piece, uint32_t thread)
 {
 	struct forward *forward = context;
 	const struct layer_shape *layer = forward->layer;
-	const uint32_t head = piece % layer->n_head_kv;
+	const uint32_t most = forward->heads_at_once;
+	const uint32_t n_pieces = (layer->n_head_kv + most - 1) / most;
+	const uint32_t head = piece % n_pieces * most, left = layer->n_head_kv - head;
 	/* the last rows see most: begin with them, so that the threads end together */
-	const struct forward_span *span =
-		&forward->spans[forward->n_spans - 1 - piece / layer->n_head_kv];
-	const struct attention attention = attention_of(forward, span->row, head);
+	const struct forward_span *span = &forward->spans[forward->n_spans - 1 - piece / n_pieces];
+	const struct attention attention =
+		attention_of(forward, span->row, head, left < most ? left : most);
 	forward->kernels->attention_rows(&attention, query_of(forward, span->row, head),
 					 (size_t)layer->n_head * forward->layer->head_k,
 					 span->n_rows, forward->rows[span->row].position,
@@ -255,9 +261,9 @@ static void attend_tile(void *context, uint32_t piece, uint32_t thread)
 {
 	struct forward *forward = context;
 	const uint32_t row = forward->split_row;
-	const uint32_t tiles = forward->split_end - forward->split_first;
-	const uint32_t head = piece / tiles, tile = piece % tiles;
-	const struct attention attention = attention_of(forward, row, head);
+	const uint32_t n_heads = forward->layer->n_head_kv;
+	const uint32_t head = piece % n_heads, tile = piece / n_heads; /* as they lie in memory */
+	const struct attention attention = attention_of(forward, row, head, 1);
 	forward->kernels->attention_tile(&attention, query_of(forward, row, head),
 					 forward->rows[row].position, forward->split_first + tile,
 					 partials_of(forward, &attention, head) +
@@ -268,7 +274,7 @@ static void attend_join(void *context, uint32_t head, uint32_t thread)
 {
 	struct forward *forward = context;
 	const uint32_t row = forward->split_row;
-	const struct attention attention = attention_of(forward, row, head);
+	const struct attention attention = attention_of(forward, row, head, 1);
 	forward->kernels->attention_join(&attention, partials_of(forward, &attention, head),
 					 forward->split_end - forward->split_first,
 					 mixed_of(forward, row, head));
@@ -278,7 +284,7 @@ static void attend_join(void *context, uint32_t head, uint32_t thread)
 static void attend_split(struct forward *forward, uint32_t row)
 {
 	const uint32_t n_heads = forward->layer->n_head_kv;
-	const struct attention attention = attention_of(forward, row, 0);
+	const struct attention attention = attention_of(forward, row, 0, 1);
 	attention_tiles(&attention, forward->rows[row].position, &forward->split_first,
 			&forward->split_end);
 	forward->split_row = row;
@@ -292,13 +298,29 @@ static void attend_split(struct forward *forward, uint32_t row)
 		attend_join(forward, i, 0);
 }
 
+/* Of rows of their own, which are bound by reading the cache, a piece takes neighbouring heads: so
+ * many that each thread finds two pieces. A span of several rows keeps its piece busy with one. */
+static uint32_t heads_at_once(const struct forward *forward)
+{
+	const uint32_t heads = forward->layer->n_head_kv;
+	const uint32_t threads = pool_threads(forward->pool);
+	const uint32_t n_pieces = threads == 1 ? 1 : 2 * threads;
+	const uint32_t most = forward->n_spans * heads / n_pieces;
+	if (forward->n_rows > forward->n_spans || most == 0)
+		return 1;
+	return most < heads ? most : heads;
+}
+
 /* Both ways give the same bits. */
 static void attend(struct forward *forward)
 {
-	const uint32_t pieces = forward->n_spans * forward->layer->n_head_kv;
+	const uint32_t heads = forward->layer->n_head_kv, pieces = forward->n_spans * heads;
 	const uint32_t threads = pool_threads(forward->pool);
 	if (threads == 1 || pieces >= 2 * threads || forward->n_rows > 2 * threads) {
-		pool_run(forward->pool, attend_span, forward, pieces);
+		forward->heads_at_once = heads_at_once(forward);
+		pool_run(forward->pool, attend_span, forward,
+			 forward->n_spans *
+				 ((heads + forward->heads_at_once - 1) / forward->heads_at_once));
 		return;
 	}
 	for (uint32_t i = 0; i < forward->n_rows; i++)

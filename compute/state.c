@@ -34,8 +34,8 @@ struct group {
 struct part {
 	struct state_layer shape;
 	uint32_t group;
-	size_t keys, values; /* bytes from the start of a page of its group */
-	uint32_t recurrent;  /* its number among the recurrent layers */
+	size_t at;          /* bytes from the start of a page of its group */
+	uint32_t recurrent; /* its number among the recurrent layers */
 };
 
 struct state {
@@ -89,6 +89,11 @@ static uint32_t find_group(struct group *groups, uint32_t *n_groups, uint32_t wi
 	return (*n_groups)++;
 }
 
+static size_t head_bytes(enum kv_kind kind, const struct state_layer *layer)
+{
+	return kv_head_bytes(kind, layer->head_k) + kv_head_bytes(kind, layer->head_v);
+}
+
 /* Groups the layers, and places each in its group's pages (`parts` may be NULL). Group 0 has no
  * window. */
 static uint32_t group_layers(const struct state_config *config, struct group *groups,
@@ -113,12 +118,9 @@ static uint32_t group_layers(const struct state_config *config, struct group *gr
 			}
 			continue;
 		}
-		const size_t keys = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_k);
-		const size_t values = layer->n_head_kv * kv_head_bytes(config->kind, layer->head_v);
 		if (parts)
-			parts[i] = (struct part){ *layer, at, groups[at].page_bytes,
-						  groups[at].page_bytes + keys, 0 };
-		groups[at].page_bytes += keys + values;
+			parts[i] = (struct part){ *layer, at, groups[at].page_bytes, 0 };
+		groups[at].page_bytes += layer->n_head_kv * head_bytes(config->kind, layer);
 	}
 	return n_groups;
 }
@@ -591,16 +593,20 @@ const uint8_t *const *state_pages(const struct state *state, uint32_t layer, uin
 	return (const uint8_t *const *)pages_table(pages_of(state, layer), slot);
 }
 
+size_t state_head_bytes(const struct state *state, uint32_t layer)
+{
+	return head_bytes(state->kind, &state->parts[layer].shape);
+}
+
 size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head)
 {
-	const struct part *part = &state->parts[layer];
-	return part->keys + head * kv_head_bytes(state->kind, part->shape.head_k);
+	return state->parts[layer].at + head * state_head_bytes(state, layer);
 }
 
 size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head)
 {
-	const struct part *part = &state->parts[layer];
-	return part->values + head * kv_head_bytes(state->kind, part->shape.head_v);
+	return state_key_offset(state, layer, head) +
+	       kv_head_bytes(state->kind, state->parts[layer].shape.head_k);
 }
 
 uint8_t *state_page(const struct state *state, uint32_t layer, uint32_t slot, uint32_t position)

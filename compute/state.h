@@ -31,7 +31,8 @@
 #define STATE_PAGE          KV_PAGE_POSITIONS
 #define STATE_SEQUENCES_MAX KV_SEQUENCES_MAX
 
-/* One layer's part of a page: keys of its heads, then values, in the form of kv.h. */
+/* One layer's part of a page: of each of its heads the keys, then the values, in the form of kv.h.
+ */
 struct state_layer {
 	uint32_t n_head_kv, head_k, head_v;
 	uint32_t window;    /* positions seen, itself included; 0: all */
@@ -84,7 +85,9 @@ void state_abandon(struct state *state, const uint32_t *slots, uint32_t n_rows);
 /* The slot's pages of a layer in order of position, NULL where given back; valid until the next
  * state_apply or state_prepare. */
 const uint8_t *const *state_pages(const struct state *state, uint32_t layer, uint32_t slot);
-/* Where the keys and the values of a head begin in a page of its layer, in bytes. */
+/* Where the keys and the values of a head begin in a page of its layer, in bytes; the next head's
+ * lie state_head_bytes further. */
+size_t state_head_bytes(const struct state *state, uint32_t layer);
 size_t state_key_offset(const struct state *state, uint32_t layer, uint32_t head);
 size_t state_value_offset(const struct state *state, uint32_t layer, uint32_t head);
 /* Where a prepared row's key and value go: the page of its position. */

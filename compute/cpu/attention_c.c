@@ -184,10 +184,12 @@ static void one_query(const struct attention *attention, const float *q, uint32_
 void c_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
 		      uint32_t n_rows, uint32_t position, float *out, size_t out_stride)
 {
-	for (uint32_t r = 0; r < n_rows; r++)
-		for (uint32_t h = 0; h < attention->n_q; h++)
-			one_query(attention, q + r * q_stride + h * attention->head_k, position + r,
-				  h, out + r * out_stride + h * attention->head_v);
+	for (uint32_t h = 0; h < attention->n_kv * attention->n_q; h++) {
+		const struct attention one = attention_head(attention, h / attention->n_q);
+		for (uint32_t r = 0; r < n_rows; r++)
+			one_query(&one, q + r * q_stride + h * attention->head_k, position + r,
+				  h % attention->n_q, out + r * out_stride + h * attention->head_v);
+	}
 }
 
 void c_attention_tile(const struct attention *attention, const float *q, uint32_t position,

@@ -55,21 +55,25 @@ struct matmul {
 /* Widths of key and value heads are multiples of 8 up to this. */
 #define ATTENTION_WIDTH_MAX 512u
 
-/* Attention of all query heads of one key-value head. Positions from t * ATTENTION_TILE on have
- * their keys at pages[t] + key_offset and their values at pages[t] + value_offset, in the form of
- * kv.h; both begin at multiples of 64 bytes. Pages wholly outside of what a row sees are not
- * touched and may be NULL. */
+/* Attention of all query heads of `n_kv` key-value heads. Positions from t * ATTENTION_TILE on have
+ * the first one's keys at pages[t] + key_offset and its values at pages[t] + value_offset, in the
+ * form of kv.h, each next one's head_bytes further; all begin at multiples of 64 bytes. Pages
+ * wholly outside of what a row sees are not touched and may be NULL. */
 struct attention {
 	uint32_t head_k, head_v; /* widths */
-	uint32_t n_q;            /* query heads that share this key-value head */
-	uint32_t window;         /* positions seen, itself included; 0: all before and itself */
-	float scale;             /* q.k is multiplied by it */
-	float softcap;           /* then becomes softcap * tanh(q.k / softcap); 0: it does not */
-	const float *sinks;      /* [n_q] scores that weigh in the sum without a value; or NULL */
-	enum kv_kind kind;       /* KV_Q8_0: widths are multiples of KV_SCALE_BLOCK */
+	uint32_t n_q;            /* query heads that share a key-value head */
+	uint32_t n_kv;
+	uint32_t window;    /* positions seen, itself included; 0: all before and itself */
+	float scale;        /* q.k is multiplied by it */
+	float softcap;      /* then becomes softcap * tanh(q.k / softcap); 0: it does not */
+	const float *sinks; /* [n_kv, n_q] scores that weigh in the sum without a value; or NULL */
+	enum kv_kind kind;  /* KV_Q8_0: widths are multiples of KV_SCALE_BLOCK */
 	const uint8_t *const *pages;
-	size_t key_offset, value_offset; /* bytes */
+	size_t key_offset, value_offset, head_bytes;
 };
+
+/* That of one of the key-value heads. */
+struct attention attention_head(const struct attention *attention, uint32_t kv);
 
 /* Floats of the partial result of one tile: head_v values, their maximum and sum, padding; for
  * each query head. */
@@ -105,11 +109,13 @@ struct kernels {
 		     enum rope_pairing pairing, const float *table);
 
 	/* Whole attention of `n_rows` rows at consecutive positions of one sequence, from
-	 * `position` on. q[r * q_stride + h * head_k + i], h < n_q; out likewise with head_v. */
+	 * `position` on. q[r * q_stride + h * head_k + i], h < n_kv * n_q; out likewise with
+	 * head_v. Of few rows a page's heads are met one after the other, as they lie in it. */
 	void (*attention_rows)(const struct attention *attention, const float *q, size_t q_stride,
 			       uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
-	/* The same in two steps, for one row over a long context on many threads: each tile that
-	 * the row sees on its own, then all of them joined in rising order. Same bits. */
+	/* The same of one key-value head in two steps, for one row over a long context on many
+	 * threads: each tile that the row sees on its own, then all of them joined in rising order.
+	 * Same bits. */
 	void (*attention_tile)(const struct attention *attention, const float *q, uint32_t position,
 			       uint32_t tile, float *partial);
 	/* partials [n_tiles, attention_partial_floats]; out [n_q, head_v]. */

@@ -10,6 +10,17 @@ size_t attention_partial_floats(const struct attention *attention)
 	return attention->n_q * partial_stride(attention);
 }
 
+struct attention attention_head(const struct attention *attention, uint32_t kv)
+{
+	struct attention one = *attention;
+	one.n_kv = 1;
+	one.key_offset += kv * attention->head_bytes;
+	one.value_offset += kv * attention->head_bytes;
+	if (one.sinks)
+		one.sinks += (size_t)kv * attention->n_q;
+	return one;
+}
+
 void attention_tiles(const struct attention *attention, uint32_t position, uint32_t *first,
 		     uint32_t *end)
 {
@@ -29,7 +40,7 @@ float attention_factor(const struct attention *attention, uint32_t head, const f
 	return keep * (1.0f / __builtin_fmaf(sum, keep, maths_exp(sink - higher)));
 }
 
-/* ---- up to TILE_QUERIES queries, numbered row after row, head after head ---- */
+/* ---- up to TILE_QUERIES queries: of each key-value head as many, row after row ---- */
 
 #define PARTIAL_FLOATS_MAX ((ATTENTION_WIDTH_MAX + PARTIAL_EXTRA) * TILE_QUERIES)
 
@@ -39,7 +50,8 @@ struct batch {
 	const float *q;
 	size_t q_stride;
 	uint32_t position;   /* of row 0 */
-	uint32_t first, end; /* queries */
+	uint32_t kv, n_kv;   /* key-value heads */
+	uint32_t first, end; /* queries of each, numbered row after row, head after head */
 	struct query queries[TILE_QUERIES];
 	struct tile tile;
 	/* [TILE_QUERIES, partial_stride] */
@@ -73,37 +85,48 @@ static void quantise(struct batch *batch, uint32_t i, const float *x)
 	}
 }
 
-static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
+/* Where query `query` of key-value head kv + k stands in the batch. */
+static uint32_t place_of(const struct batch *batch, uint32_t k, uint32_t query)
 {
-	const uint32_t head_k = batch->attention->head_k;
-	batch->first = first;
-	batch->end = end;
-	for (uint32_t i = 0; i < end - first; i++) {
-		const float *x = batch->q + row_of(batch, first + i) * batch->q_stride +
-				 (size_t)head_of(batch, first + i) * head_k;
-		batch->queries[i] =
-			(struct query){ x, batch->bytes[i], batch->scales[i], batch->sums[i] };
-		if (batch->attention->kind == KV_Q8_0)
-			quantise(batch, i, x);
-	}
+	return k * (batch->end - batch->first) + query - batch->first;
 }
 
-/* `next`: the one that follows, or `index` again. */
-static void set_tile(struct batch *batch, uint32_t index, uint32_t next)
+static void take_query(struct batch *batch, uint32_t k, uint32_t query)
+{
+	const uint32_t i = place_of(batch, k, query);
+	const uint32_t head = (batch->kv + k) * batch->attention->n_q + head_of(batch, query);
+	const float *x = batch->q + row_of(batch, query) * batch->q_stride +
+			 (size_t)head * batch->attention->head_k;
+	batch->queries[i] = (struct query){ x, batch->bytes[i], batch->scales[i], batch->sums[i] };
+	if (batch->attention->kind == KV_Q8_0)
+		quantise(batch, i, x);
+}
+
+static void take_queries(struct batch *batch, uint32_t first, uint32_t end)
+{
+	batch->first = first;
+	batch->end = end;
+	for (uint32_t k = 0; k < batch->n_kv; k++)
+		for (uint32_t query = first; query < end; query++)
+			take_query(batch, k, query);
+}
+
+/* Head kv + k of tile `index`; `ahead` as in struct tile. */
+static void set_tile(struct batch *batch, uint32_t index, uint32_t k, uintptr_t ahead)
 {
 	const struct attention *attention = batch->attention;
-	const uint8_t *page = attention->pages[index];
-	batch->tile.ahead = (uintptr_t)attention->pages[next] - (uintptr_t)page;
+	const uint8_t *head = attention->pages[index] + (batch->kv + k) * attention->head_bytes;
+	batch->tile.ahead = ahead;
 	batch->tile.attention = attention;
-	batch->tile.keys = page + attention->key_offset;
-	batch->tile.values = page + attention->value_offset;
+	batch->tile.keys = head + attention->key_offset;
+	batch->tile.values = head + attention->value_offset;
 	batch->tile.n = 0;
 }
 
-static void add_query(struct batch *batch, uint32_t query, struct seen seen)
+static void add_query(struct batch *batch, uint32_t place, struct seen seen)
 {
 	struct tile *tile = &batch->tile;
-	tile->queries[tile->n] = batch->queries[query - batch->first];
+	tile->queries[tile->n] = batch->queries[place];
 	tile->seen[tile->n] = seen;
 	tile->sums[tile->n] = batch->next + tile->n * partial_stride(batch->attention);
 	tile->n++;
@@ -210,12 +233,12 @@ static void join(const struct tile_steps *steps, uint32_t head_v, struct joint *
 
 /* ---- all tiles ---- */
 
-static void join_tile(struct batch *batch, const uint32_t *queries, const bool *is_first)
+static void join_tile(struct batch *batch, const uint32_t *places, const bool *is_first)
 {
 	struct joint joint = { .n = 0 };
 	const size_t stride = partial_stride(batch->attention);
 	for (uint32_t i = 0; i < batch->tile.n; i++) {
-		float *all = batch->all + (queries[i] - batch->first) * stride;
+		float *all = batch->all + places[i] * stride;
 		if (is_first[i])
 			memcpy(all, batch->next + i * stride, stride * sizeof(float));
 		else
@@ -225,11 +248,11 @@ static void join_tile(struct batch *batch, const uint32_t *queries, const bool *
 		join(batch->steps, batch->attention->head_v, &joint);
 }
 
-static void batch_tile(struct batch *batch, uint32_t index, uint32_t next)
+static void batch_tile(struct batch *batch, uint32_t index, uint32_t k, uintptr_t ahead)
 {
-	uint32_t queries[TILE_QUERIES];
+	uint32_t places[TILE_QUERIES];
 	bool is_first[TILE_QUERIES];
-	set_tile(batch, index, next);
+	set_tile(batch, index, k, ahead);
 	for (uint32_t query = batch->first; query < batch->end; query++) {
 		const uint32_t position = batch->position + row_of(batch, query);
 		const uint32_t n = batch->tile.n;
@@ -237,12 +260,20 @@ static void batch_tile(struct batch *batch, uint32_t index, uint32_t next)
 		attention_tiles(batch->attention, position, &first, &end);
 		if (index < first || index >= end)
 			continue;
-		queries[n] = query;
+		places[n] = place_of(batch, k, query);
 		is_first[n] = index == first;
-		add_query(batch, query, tile_seen(batch->attention, position, index));
+		add_query(batch, places[n], tile_seen(batch->attention, position, index));
 	}
 	run_tile(batch);
-	join_tile(batch, queries, is_first);
+	join_tile(batch, places, is_first);
+}
+
+/* From the last head of tile `index` to the first of the next. */
+static uintptr_t next_page(const struct batch *batch, uint32_t index)
+{
+	const struct attention *attention = batch->attention;
+	return (uintptr_t)attention->pages[index + 1] - (uintptr_t)attention->pages[index] -
+	       (batch->n_kv - 1) * attention->head_bytes;
 }
 
 static void run_batch(struct batch *batch)
@@ -252,8 +283,36 @@ static void run_batch(struct batch *batch)
 			&unused);
 	attention_tiles(batch->attention, batch->position + row_of(batch, batch->end - 1), &unused,
 			&end);
-	for (uint32_t index = first; index < end; index++)
-		batch_tile(batch, index, index + 1 < end ? index + 1 : index);
+	for (uint32_t index = first; index < end; index++) {
+		for (uint32_t k = 0; k + 1 < batch->n_kv; k++)
+			batch_tile(batch, index, k, batch->attention->head_bytes);
+		batch_tile(batch, index, batch->n_kv - 1,
+			   index + 1 < end ? next_page(batch, index) : 0);
+	}
+}
+
+static void give_results(const struct batch *batch, float *out, size_t out_stride)
+{
+	const struct attention *attention = batch->attention;
+	const size_t stride = partial_stride(attention);
+	for (uint32_t k = 0; k < batch->n_kv; k++) {
+		for (uint32_t query = batch->first; query < batch->end; query++) {
+			const uint32_t head =
+				(batch->kv + k) * attention->n_q + head_of(batch, query);
+			batch->steps->finish(attention, head,
+					     batch->all + place_of(batch, k, query) * stride,
+					     out + row_of(batch, query) * out_stride +
+						     (size_t)head * attention->head_v);
+		}
+	}
+}
+
+/* Key-value heads whose queries all find a place in one batch; one at least. */
+static uint32_t heads_at_once(const struct attention *attention, uint32_t kv, uint32_t n_queries)
+{
+	const uint32_t fit = n_queries < TILE_QUERIES ? TILE_QUERIES / n_queries : 1;
+	const uint32_t left = attention->n_kv - kv;
+	return left < fit ? left : fit;
 }
 
 void tiles_rows(const struct tile_steps *steps, const struct attention *attention, const float *q,
@@ -266,15 +325,15 @@ void tiles_rows(const struct tile_steps *steps, const struct attention *attentio
 	batch.q_stride = q_stride;
 	batch.position = position;
 	const uint32_t n_queries = n_rows * attention->n_q;
-	for (uint32_t first = 0; first < n_queries; first += TILE_QUERIES) {
-		const uint32_t left = n_queries - first;
-		take_queries(&batch, first, first + (left < TILE_QUERIES ? left : TILE_QUERIES));
-		run_batch(&batch);
-		for (uint32_t query = first; query < batch.end; query++)
-			steps->finish(attention, head_of(&batch, query),
-				      batch.all + (query - first) * partial_stride(attention),
-				      out + row_of(&batch, query) * out_stride +
-					      (size_t)head_of(&batch, query) * attention->head_v);
+	for (batch.kv = 0; batch.kv < attention->n_kv; batch.kv += batch.n_kv) {
+		batch.n_kv = heads_at_once(attention, batch.kv, n_queries);
+		for (uint32_t first = 0; first < n_queries; first += TILE_QUERIES) {
+			const uint32_t left = n_queries - first;
+			take_queries(&batch, first,
+				     first + (left < TILE_QUERIES ? left : TILE_QUERIES));
+			run_batch(&batch);
+			give_results(&batch, out, out_stride);
+		}
 	}
 }
 
@@ -291,10 +350,12 @@ void tiles_one(const struct tile_steps *steps, const struct attention *attention
 	batch.q = q;
 	batch.q_stride = 0; /* there is one row */
 	batch.position = position;
+	batch.kv = 0;
+	batch.n_kv = 1;
 	for (uint32_t first = 0; first < attention->n_q; first += TILE_QUERIES) {
 		const uint32_t left = attention->n_q - first;
 		take_queries(&batch, first, first + (left < TILE_QUERIES ? left : TILE_QUERIES));
-		set_tile(&batch, index, index);
+		set_tile(&batch, index, 0, 0);
 		for (uint32_t query = first; query < batch.end; query++)
 			add_query(&batch, query, seen);
 		run_tile(&batch);

@@ -54,10 +54,10 @@ static void fill_page(const struct bench *b, uint8_t *page, const float *values)
 {
 	const size_t head = kv_head_bytes(b->kind, b->width);
 	for (uint32_t h = 0; h < b->n_heads; h++) {
-		cache_put_keys(b->kernels, b->kind, page + h * head, 0, ATTENTION_TILE, values + h,
-			       b->width, b->width);
-		cache_put_values(b->kernels, b->kind, page + (b->n_heads + h) * head, 0,
-				 ATTENTION_TILE, values + h, b->width, b->width);
+		cache_put_keys(b->kernels, b->kind, page + 2 * h * head, 0, ATTENTION_TILE,
+			       values + h, b->width, b->width);
+		cache_put_values(b->kernels, b->kind, page + (2 * h + 1) * head, 0, ATTENTION_TILE,
+				 values + h, b->width, b->width);
 	}
 }
 
@@ -98,21 +98,18 @@ static void attend(const struct bench *b)
 	const size_t stride = (size_t)b->n_heads * b->n_q * b->width;
 	for (uint32_t row = 0; row < b->n_rows; row += SPAN_ROWS) {
 		const uint32_t left = b->n_rows - row, n = left < SPAN_ROWS ? left : SPAN_ROWS;
-		for (uint32_t h = 0; h < b->n_heads; h++) {
-			const struct attention attention = { .head_k = b->width,
-							     .head_v = b->width,
-							     .n_q = b->n_q,
-							     .scale = 0.05f,
-							     .kind = b->kind,
-							     .pages = b->pages,
-							     .key_offset = h * head,
-							     .value_offset =
-								     (b->n_heads + h) * head };
-			const size_t at = row * stride + (size_t)h * b->n_q * b->width;
-			b->kernels->attention_rows(&attention, b->q + at, stride, n,
-						   b->positions - b->n_rows + row, b->out + at,
-						   stride);
-		}
+		const struct attention attention = { .head_k = b->width,
+						     .head_v = b->width,
+						     .n_q = b->n_q,
+						     .n_kv = b->n_heads,
+						     .scale = 0.05f,
+						     .kind = b->kind,
+						     .pages = b->pages,
+						     .value_offset = head,
+						     .head_bytes = 2 * head };
+		b->kernels->attention_rows(&attention, b->q + row * stride, stride, n,
+					   b->positions - b->n_rows + row, b->out + row * stride,
+					   stride);
 	}
 }
 

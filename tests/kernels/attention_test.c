@@ -22,11 +22,10 @@ struct shape {
 	bool sinks;
 };
 
-/* A cache of n_kv heads, of which the last is under test. */
 struct example {
 	struct attention attention;
 	uint8_t *pages[PAGES];
-	float *sinks; /* [n_q] or NULL */
+	float *sinks; /* [n_kv, n_q] or NULL */
 	uint32_t n_rows, position;
 	size_t q_stride, out_stride;
 	float *q, *out, *expected;
@@ -35,19 +34,21 @@ struct example {
 
 static const struct kernels *c_kernels, *fast;
 
-/* One page: what other heads hold is noise. */
 static uint8_t *make_page(uint64_t *state, const struct attention *attention, size_t bytes)
 {
 	static float values[ATTENTION_TILE * ATTENTION_WIDTH_MAX];
 	uint8_t *page = sample_alloc(bytes);
 	for (size_t i = 0; i < bytes; i++)
 		page[i] = (uint8_t)sample_random(state);
-	sample_floats(state, values, (size_t)ATTENTION_TILE * attention->head_k, -2.0f, 2.0f);
-	cache_put_keys(c_kernels, attention->kind, page + attention->key_offset, 0, ATTENTION_TILE,
-		       values, attention->head_k, attention->head_k);
-	sample_floats(state, values, (size_t)ATTENTION_TILE * attention->head_v, -2.0f, 2.0f);
-	cache_put_values(c_kernels, attention->kind, page + attention->value_offset, 0,
-			 ATTENTION_TILE, values, attention->head_v, attention->head_v);
+	for (uint32_t kv = 0; kv < attention->n_kv; kv++) {
+		const struct attention a = attention_head(attention, kv);
+		sample_floats(state, values, (size_t)ATTENTION_TILE * a.head_k, -2.0f, 2.0f);
+		cache_put_keys(c_kernels, a.kind, page + a.key_offset, 0, ATTENTION_TILE, values,
+			       a.head_k, a.head_k);
+		sample_floats(state, values, (size_t)ATTENTION_TILE * a.head_v, -2.0f, 2.0f);
+		cache_put_values(c_kernels, a.kind, page + a.value_offset, 0, ATTENTION_TILE,
+				 values, a.head_v, a.head_v);
+	}
 	return page;
 }
 
@@ -58,28 +59,31 @@ static struct example example_make(uint64_t *state, enum kv_kind kind, struct sh
 		s.head_v = (s.head_v + 31) / 32 * 32;
 	}
 	const size_t key = kv_head_bytes(kind, s.head_k), value = kv_head_bytes(kind, s.head_v);
+	const size_t before = 128, n_heads = (size_t)s.n_kv * s.n_q; /* noise, then the heads */
 	struct example e = { .n_rows = s.n_rows, .position = s.position };
 	e.attention = (struct attention){
 		.head_k = s.head_k,
 		.head_v = s.head_v,
 		.n_q = s.n_q,
+		.n_kv = s.n_kv,
 		.window = s.window,
 		.scale = 1.0f / sqrtf((float)s.head_k),
 		.softcap = s.softcap,
 		.kind = kind,
-		.key_offset = (s.n_kv - 1) * key,
-		.value_offset = s.n_kv * key + (s.n_kv - 1) * value,
+		.key_offset = before,
+		.value_offset = before + key,
+		.head_bytes = key + value,
 	};
 	const uint32_t last = s.position + s.n_rows - 1;
 	for (uint32_t t = 0; t <= last / ATTENTION_TILE; t++)
-		e.pages[t] = make_page(state, &e.attention, s.n_kv * (key + value));
+		e.pages[t] = make_page(state, &e.attention, before + s.n_kv * (key + value));
 	if (s.sinks) {
-		e.sinks = sample_alloc(s.n_q * sizeof(float));
-		sample_floats(state, e.sinks, s.n_q, -2.0f, 6.0f);
+		e.sinks = sample_alloc(n_heads * sizeof(float));
+		sample_floats(state, e.sinks, n_heads, -2.0f, 6.0f);
 		e.attention.sinks = e.sinks;
 	}
-	e.q_stride = (size_t)s.n_q * s.head_k + 5;
-	e.out_stride = (size_t)s.n_q * s.head_v + 3;
+	e.q_stride = n_heads * s.head_k + 5;
+	e.out_stride = n_heads * s.head_v + 3;
 	e.q = sample_alloc(e.q_stride * s.n_rows * sizeof(float));
 	sample_floats(state, e.q, e.q_stride * s.n_rows, -3.0f, 3.0f);
 	e.n_results = e.out_stride * s.n_rows;
@@ -110,18 +114,22 @@ static void expect_equal(const struct example *e, const char *what)
 {
 	const size_t at = sample_difference(e->out, e->expected, e->n_results);
 	if (at != e->n_results)
-		fail_msg("%s, %s: width %u/%u, %u heads, window %u, %u rows from %u: float %zu is "
+		fail_msg("%s, %s: width %u/%u, %u heads for each of %u, window %u, %u rows from "
+			 "%u: float %zu is "
 			 "%a, "
 			 "not %a",
 			 what, kv_kind_name(e->attention.kind), e->attention.head_k,
-			 e->attention.head_v, e->attention.n_q, e->attention.window, e->n_rows,
-			 e->position, at, (double)e->out[at], (double)e->expected[at]);
+			 e->attention.head_v, e->attention.n_q, e->attention.n_kv,
+			 e->attention.window, e->n_rows, e->position, at, (double)e->out[at],
+			 (double)e->expected[at]);
 }
 
 static const struct shape shapes[] = {
 	{ 64, 64, 1, 1, 0, 1, 0 },
 	{ 64, 64, 4, 2, 0, 1, 63 },
 	{ 64, 64, 4, 2, 0, 1, 64 },
+	{ 64, 64, 8, 9, 100, 1, 200, 0.0f, true }, /* more heads than one batch takes */
+	{ 32, 64, 3, 5, 70, 5, 170 },
 	{ 256, 256, 4, 1, 0, 1, 300 },
 	{ 256, 256, 4, 1, 100, 1, 300 },
 	{ 128, 128, 5, 1, 0, 70, 0 },
@@ -183,21 +191,28 @@ static void one_row_at_a_time(const struct kernels *kernels, struct example *e)
 					e->position + r, e->out + r * e->out_stride, e->out_stride);
 }
 
-static void in_tiles(const struct kernels *kernels, struct example *e)
+static void head_in_tiles(const struct kernels *kernels, struct example *e, uint32_t kv)
 {
-	const size_t floats = attention_partial_floats(&e->attention);
+	const struct attention a = attention_head(&e->attention, kv);
+	const size_t floats = attention_partial_floats(&a), head = (size_t)kv * a.n_q;
 	float *partials = sample_alloc(floats * PAGES * sizeof(float));
 	for (uint32_t r = 0; r < e->n_rows; r++) {
 		uint32_t first, end;
-		attention_tiles(&e->attention, e->position + r, &first, &end);
+		attention_tiles(&a, e->position + r, &first, &end);
 		for (uint32_t tile = end; tile-- > first;)
-			kernels->attention_tile(&e->attention, e->q + r * e->q_stride,
+			kernels->attention_tile(&a, e->q + r * e->q_stride + head * a.head_k,
 						e->position + r, tile,
 						partials + (tile - first) * floats);
-		kernels->attention_join(&e->attention, partials, end - first,
-					e->out + r * e->out_stride);
+		kernels->attention_join(&a, partials, end - first,
+					e->out + r * e->out_stride + head * a.head_v);
 	}
 	free(partials);
+}
+
+static void in_tiles(const struct kernels *kernels, struct example *e)
+{
+	for (uint32_t kv = 0; kv < e->attention.n_kv; kv++)
+		head_in_tiles(kernels, e, kv);
 }
 
 static void splits_change_nothing(void **unused)
@@ -365,10 +380,11 @@ static void query_float64(const struct attention *a, const float *x, double *q)
 
 static void one_float64(const struct example *e, uint32_t row, uint32_t head, double *out)
 {
-	const struct attention *a = &e->attention;
+	const struct attention one = attention_head(&e->attention, head / e->attention.n_q);
+	const struct attention *a = &one;
 	const uint32_t position = e->position + row;
 	const uint32_t first = a->window && position >= a->window ? position - a->window + 1 : 0;
-	double q[ATTENTION_WIDTH_MAX], sum = a->sinks ? exp((double)a->sinks[head]) : 0;
+	double q[ATTENTION_WIDTH_MAX], sum = a->sinks ? exp((double)e->sinks[head]) : 0;
 	query_float64(a, e->q + row * e->q_stride + head * a->head_k, q);
 	memset(out, 0, a->head_v * sizeof(double));
 	for (uint32_t p = first; p <= position; p++) {
@@ -392,7 +408,7 @@ static void c_agrees_with_float64(void **unused)
 		struct example e = example_make(&state, i % KV_KINDS, shapes[i / KV_KINDS]);
 		run(c_kernels, &e, e.out);
 		for (uint32_t r = 0; r < e.n_rows; r += 7) {
-			for (uint32_t h = 0; h < e.attention.n_q; h++) {
+			for (uint32_t h = 0; h < e.attention.n_q * e.attention.n_kv; h++) {
 				const float *out =
 					e.out + r * e.out_stride + h * e.attention.head_v;
 				one_float64(&e, r, h, expected);

@@ -145,6 +145,7 @@ static void fill_cache(const struct kernels *kernels, enum kv_kind kind, struct 
 	cache->attention = (struct attention){ .head_k = 64,
 					       .head_v = 64,
 					       .n_q = 2,
+					       .n_kv = 1,
 					       .window = 100,
 					       .scale = 0.125f,
 					       .kind = kind,
