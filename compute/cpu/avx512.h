@@ -9,9 +9,10 @@ extern const struct kernels kernels_avx512;
 
 /* As its namesake in struct kernels, for integer weight formats. */
 void avx512_matmul_integer(const struct matmul *product, uint32_t first, uint32_t end);
-/* The same for one or two rows, of the types that have a way without panels. */
-bool avx512_has_direct(uint32_t type);
+/* The same for one or two rows, of the types without a grid and of those with one,
+ * but IQ1. */
 void avx512_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end);
+void avx512_matmul_grid(const struct matmul *product, uint32_t first, uint32_t end);
 void avx512_attention_rows(const struct attention *attention, const float *q, size_t q_stride,
 			   uint32_t n_rows, uint32_t position, float *out, size_t out_stride);
 void avx512_attention_tile(const struct attention *attention, const float *q, uint32_t position,

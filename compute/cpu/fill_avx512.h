@@ -6,9 +6,10 @@
 #include "compute/cpu/panel_avx512.h"
 
 /* What is added to make weights unsigned. */
-#define OFFSET_ANY  128 /* any int8 */
-#define FP4_OFFSET  12  /* MXFP4: twice its values */
-#define GRID_OFFSET 64  /* what the grids have, with signs: no more than 43 */
+#define OFFSET_ANY     128 /* any int8 */
+#define FP4_OFFSET     12  /* MXFP4: twice its values */
+#define GRID_OFFSET    64  /* what the grids have, with signs: no more than 43 */
+#define EIGHTHS_OFFSET 9   /* IQ1 */
 
 /* Blocks of 32 */
 panel_fill fill_q4_0, fill_q4_1, fill_q5_0, fill_q5_1, fill_q8_0, fill_iq4_nl, fill_mxfp4;

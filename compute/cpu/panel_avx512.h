@@ -34,7 +34,8 @@ typedef void panel_fill(const struct format *format, struct sixteen rows, uint32
 struct packing {
 	panel_fill *fill;
 	int32_t offset; /* 0 for formats with minima */
-	bool slow;      /* to fill: one or two rows of activations are quicker with AVX2 */
+	bool has_grid;  /* weights are looked up in one, with VBMI and GFNI */
+	bool slow;      /* to look up: one or two rows of activations are quicker with AVX2 */
 };
 
 /* Of any type that format_of knows. */

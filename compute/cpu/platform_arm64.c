@@ -17,6 +17,11 @@ bool platform_has_avx512(void)
 	return false;
 }
 
+bool platform_has_avx512_grids(void)
+{
+	return false;
+}
+
 /* FPCR zero: nearest even, no flush to zero, default NaN off, no traps. */
 void platform_prepare_float(void)
 {

@@ -50,6 +50,12 @@ bool platform_has_avx512(void)
 	       (features.b & needed) == needed && (features.c & bit_AVX512VNNI);
 }
 
+/* Asked of each product, so it is the compiler's library that remembers. */
+bool platform_has_avx512_grids(void)
+{
+	return __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni");
+}
+
 bool platform_has_dotprod(void)
 {
 	return false;

@@ -2,21 +2,25 @@
 #include "compute/cpu/avx512.h"
 #include "compute/cpu/c.h"
 #include "compute/cpu/panel_avx512.h"
+#include "compute/cpu/platform.h"
 
 static bool is_for_avx2(const struct matmul *product)
 {
-	return row_format_of(product->type) == ROW_F32 ||
-	       (product->n_rows <= 2 && packing_of(product->type).slow);
+	const struct packing packing = packing_of(product->type);
+	return row_format_of(product->type) == ROW_F32 || (packing.slow && product->n_rows <= 2) ||
+	       (packing.has_grid && !platform_has_avx512_grids());
 }
 
 static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
 	if (is_for_avx2(product))
 		avx2_matmul(product, first, end);
-	else if (product->n_rows <= 2 && avx512_has_direct(product->type))
-		avx512_matmul_direct(product, first, end);
-	else
+	else if (product->n_rows > 2)
 		avx512_matmul_integer(product, first, end);
+	else if (packing_of(product->type).has_grid)
+		avx512_matmul_grid(product, first, end);
+	else
+		avx512_matmul_direct(product, first, end);
 }
 
 const struct kernels kernels_avx512 = {

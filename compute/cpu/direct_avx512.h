@@ -1,0 +1,152 @@
+/* direct_avx512.h: products of quantised weights with one or two rows: weights of sixteen outputs
+ * go from their file form through registers, segment after segment. What blocks do is the business
+ * of who includes this. */
+#ifndef COMPUTE_CPU_DIRECT_AVX512_H
+#define COMPUTE_CPU_DIRECT_AVX512_H
+
+#include "compute/cpu/avx512.h"
+#include "compute/cpu/c.h"
+#include "compute/cpu/segments.h"
+#include "compute/cpu/steps_avx512.h"
+#include "compute/cpu/traits_avx512.h"
+
+#define ROWS_MAX        2
+#define FETCH_BYTES_MIN (12u << 10)
+
+FORCE_INLINE struct kind kind_of(uint32_t type)
+{
+	return (struct kind){ traits[type].group == 16, traits[type].minima };
+}
+
+/* Where integers start, one number a group: read one by one. */
+struct starts {
+	int32_t group[PANEL_GROUPS] __attribute__((aligned(64)));
+};
+
+FORCE_INLINE __m512i first_integers(struct kind kind, const struct starts *starts, uint32_t group)
+{
+	return kind.minimum ? _mm512_setzero_si512() : _mm512_set1_epi32(starts->group[group]);
+}
+
+/* Rows to come, as those at work lie now: `bytes` from `from` on are at work. */
+struct ahead {
+	struct sixteen rows;
+	size_t from, bytes;
+};
+
+/* Asks for share `index` of `shares` of what comes: few lines at a time, for what a processor
+ * cannot ask for at once, it may leave; and of each row what is at work now, so that its own
+ * prefetching sees as many even streams as there are rows. */
+FORCE_INLINE void fetch(const struct ahead *ahead, uint32_t index, uint32_t shares)
+{
+	const uint32_t begin = index * PANEL_OUTPUTS / shares;
+	const uint32_t end = (index + 1) * PANEL_OUTPUTS / shares;
+	const size_t first = (ahead->from + 63) & ~(size_t)63;
+	for (size_t i = first; i < ahead->from + ahead->bytes; i += 64)
+		for (uint32_t r = begin; r < end; r++)
+			_mm_prefetch((const char *)ahead->rows.bytes + r * ahead->rows.stride + i,
+				     _MM_HINT_T1);
+}
+
+/* Sixteen rows of weights meet `n` rows of activations. */
+struct meeting {
+	struct inputs in;
+	int n;
+	int32_t offset; /* what weights are too large by */
+};
+
+FORCE_INLINE void set_starts(struct kind kind, const struct meeting *rows, uint32_t block,
+			     uint32_t n, struct starts starts[ROWS_MAX])
+{
+	if (kind.minimum)
+		return;
+	UNROLL
+	for (int r = 0; r < rows->n; r++)
+		_mm512_store_si512(starts[r].group,
+				   starts_of(kind, &rows->in, r, block, n, rows->offset));
+}
+
+/* `n` blocks of the weights, those of PANEL_COLUMNS columns or fewer, join the sums; `block` is the
+ * first of them. Defined by who includes this. */
+FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+			     const struct meeting *rows, uint32_t block, uint32_t n,
+			     __m512 sums[ROWS_MAX]);
+
+/* ---- rows of blocks ---- */
+
+FORCE_INLINE void direct_segment(uint32_t type, struct sixteen weights, struct sixteen ahead,
+				 const struct meeting *rows, uint32_t first, uint32_t end,
+				 __m512 sums[ROWS_MAX])
+{
+	const uint32_t step = PANEL_COLUMNS / traits[type].columns;
+	UNROLL
+	for (int r = 0; r < rows->n; r++)
+		sums[r] = _mm512_setzero_ps();
+	for (uint32_t b = first; b < end; b += step) {
+		const uint32_t n = end - b < step ? end - b : step;
+		const size_t from = (size_t)b * traits[type].bytes;
+		const struct sixteen at = { weights.bytes + from, weights.stride };
+		const struct ahead next = { ahead, from, (size_t)n * traits[type].bytes };
+		add_blocks(type, at, &next, rows, b, n, sums);
+	}
+}
+
+/* Gives the sums in sums[0]. */
+FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct sixteen ahead,
+				 const struct meeting *rows, struct cut cut,
+				 __m512 sums[SEGMENTS][ROWS_MAX])
+{
+	for (uint32_t s = 0; s < SEGMENTS; s++)
+		direct_segment(type, weights, ahead, rows, segment_first(s, cut),
+			       segment_first(s + 1, cut), sums[s]);
+	for (uint32_t step = 1; step < SEGMENTS; step *= 2)
+		for (uint32_t s = 0; s < SEGMENTS; s += 2 * step)
+			for (int r = 0; r < rows->n; r++)
+				sums[s][r] = _mm512_add_ps(sums[s][r], sums[s + step][r]);
+}
+
+/* Outputs from `first` on; sixteen that would go beyond `end` begin so much lower. `n`: rows. */
+FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, int n, uint32_t first,
+			     uint32_t end)
+{
+	const struct meeting rows = { inputs_of(product), n, packing_of(type).offset };
+	const size_t stride = weight_row_bytes(type, product->n_in);
+	const size_t whole = PANEL_OUTPUTS * stride;
+	const size_t distance = (FETCH_BYTES_MIN + whole - 1) / whole * whole;
+	const struct cut cut = cut_of(product, traits[type].columns);
+	for (uint32_t o = first; o < end; o += PANEL_OUTPUTS) {
+		const uint32_t at = o + PANEL_OUTPUTS <= end ? o : end - PANEL_OUTPUTS;
+		const __mmask16 own = (__mmask16)(0xffffu << (o - at));
+		const struct sixteen weights = { product->weights + at * stride, stride };
+		const struct sixteen ahead = { weights.bytes + distance, stride };
+		__m512 sums[SEGMENTS][ROWS_MAX];
+		direct_sixteen(type, weights, ahead, &rows, cut, sums);
+		for (int r = 0; r < n; r++)
+			_mm512_mask_storeu_ps(product->out + (size_t)r * product->out_stride + at,
+					      own, sums[0][r]);
+	}
+}
+
+/* One function a type: the compiler sees the type as a constant throughout. */
+#define DIRECT_FUNCTION(name, type)                                                                \
+	static void name(const struct matmul *product, uint32_t first, uint32_t end)               \
+	{                                                                                          \
+		if (product->n_rows == 1)                                                          \
+			direct_run(type, product, 1, first, end);                                  \
+		else                                                                               \
+			direct_run(type, product, 2, first, end);                                  \
+	}
+
+typedef void direct_fn(const struct matmul *product, uint32_t first, uint32_t end);
+
+/* Fewer than sixteen outputs in all are the reference's. */
+static inline void direct_or_c(direct_fn *direct, const struct matmul *product, uint32_t first,
+			       uint32_t end)
+{
+	if (end < PANEL_OUTPUTS)
+		c_matmul(product, first, end);
+	else
+		direct(product, first, end);
+}
+
+#endif
