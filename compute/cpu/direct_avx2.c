@@ -145,12 +145,18 @@ FORCE_INLINE void half_low(uint32_t type, struct octet octet, const struct k_hea
 			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	__m256i packed[8];
+	struct low_bytes bytes[8];
 	turn_32(octet, low_offset(type) + 32 * (size_t)half, packed);
 	UNROLL
+	for (int c = 0; c < 8; c++)
+		bytes[c] = low_bytes(type, packed[c], top_of_half(type, head, c, half));
+	UNROLL
 	for (int g = 0; g < 8; g++) {
-		const int group = 8 * half + g, piece = g % 2;
+		const int group = 8 * half + g;
 		__m256i w[4];
-		unpack_low(type, packed + 4 * piece, head->high + 4 * piece, group / 2, w);
+		UNROLL
+		for (int c = 0; c < 4; c++)
+			w[c] = low_weights(type, &bytes[4 * (g % 2) + c], g / 2);
 		UNROLL
 		for (int r = 0; r < rows; r++) {
 			const uint8_t *row = input_row(in, r);

@@ -181,21 +181,39 @@ FORCE_INLINE void unpack_64_6(struct octet octet, int half, int piece, __m256i w
 	}
 }
 
-/* Q2_K, Q3_K: four vectors of columns 32j + l of the block, from those of its bytes l: `packed` of
- * the half of the block, `high` of the whole. */
-FORCE_INLINE void unpack_low(uint32_t type, const __m256i *packed, const __m256i *high, int j,
-			     __m256i w[4])
+/* Bytes of Q2_K or Q3_K, each with a weight of four columns 32 apart. Q3_K: as nibbles, first those
+ * of columns 0 and 64, then those of 32 and 96. */
+struct low_bytes {
+	__m256i v[2];
+};
+
+/* Pairs of bits in half a block; `top`: Q3_K's third bits, of that half in the low nibbles. */
+FORCE_INLINE struct low_bytes low_bytes(uint32_t type, __m256i pairs, __m256i top)
 {
-	UNROLL
-	for (int c = 0; c < 4; c++) {
-		const __m256i v = _mm256_srli_epi16(packed[c], 2 * (j % 4));
-		w[c] = _mm256_and_si256(v, _mm256_set1_epi8(3));
-		if (type == TENSOR_Q2_K)
-			continue;
-		const __m256i moved = j < 2 ? _mm256_slli_epi16(high[c], 2 - j)
-					    : _mm256_srli_epi16(high[c], j - 2);
-		w[c] = _mm256_or_si256(w[c], _mm256_and_si256(moved, _mm256_set1_epi8(4)));
-	}
+	static const int8_t even[16] = { 0, 4, 0, 4, 64, 68, 64, 68, 0, 4, 0, 4, 64, 68, 64, 68 };
+	static const int8_t odd[16] = { 0, 0, 4, 4, 0, 0, 4, 4, 64, 64, 68, 68, 64, 64, 68, 68 };
+	const __m256i mask = _mm256_set1_epi8(0x33);
+	if (type == TENSOR_Q2_K)
+		return (struct low_bytes){ { pairs } };
+	const __m256i first = _mm256_and_si256(pairs, mask);
+	const __m256i next = _mm256_and_si256(_mm256_srli_epi16(pairs, 2), mask);
+	return (struct low_bytes){ { _mm256_or_si256(first, look_up(even, top)),
+				     _mm256_or_si256(next, look_up(odd, top)) } };
+}
+
+FORCE_INLINE __m256i low_weights(uint32_t type, const struct low_bytes *bytes, int q)
+{
+	if (type == TENSOR_Q2_K)
+		return _mm256_and_si256(_mm256_srli_epi16(bytes->v[0], 2 * q), _mm256_set1_epi8(3));
+	return q < 2 ? nibbles_low(bytes->v[q]) : nibbles_high(bytes->v[q - 2]);
+}
+
+/* The third bits of half a block, from those of the whole; Q2_K has none. */
+FORCE_INLINE __m256i top_of_half(uint32_t type, const struct k_head *head, int c, int half)
+{
+	if (type == TENSOR_Q2_K)
+		return _mm256_setzero_si256();
+	return half ? nibbles_high(head->high[c]) : nibbles_low(head->high[c]);
 }
 
 FORCE_INLINE size_t low_offset(uint32_t type)
@@ -210,8 +228,13 @@ FORCE_INLINE void unpack_64_23(uint32_t type, struct octet octet, const struct k
 	__m256i packed[4];
 	turn_16(octet, low_offset(type) + 32 * (size_t)half + 16 * (size_t)piece, packed);
 	UNROLL
-	for (int q = 0; q < 4; q++)
-		unpack_low(type, packed, head->high + 4 * piece, 4 * half + q, w + 4 * q);
+	for (int c = 0; c < 4; c++) {
+		const struct low_bytes bytes =
+			low_bytes(type, packed[c], top_of_half(type, head, 4 * piece + c, half));
+		UNROLL
+		for (int q = 0; q < 4; q++)
+			w[4 * q + c] = low_weights(type, &bytes, q);
+	}
 }
 
 FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
