@@ -1,9 +1,9 @@
-/* mapping.h: a stretch of a file in memory, read-only, in large pages where the system has them.
- * One file per system.
+/* mapping.h: a stretch of a file in memory, read-only, or memory of our own, in large pages where
+ * the system has them. One file per system.
  *
  * A large page spares the processor most of its walks through the tables of addresses, which cost
- * more than the reading itself on some. The memory stays the page cache's own: it is no copy, other
- * processes share it, and the system may take it back. */
+ * more than the reading itself on some. A file's memory stays the page cache's own: it is no copy,
+ * other processes share it, and the system may take it back. */
 #ifndef BASE_MAPPING_H
 #define BASE_MAPPING_H
 
@@ -33,5 +33,10 @@ bool mapping_fill(struct mapping *mapping, uint64_t first, uint64_t end);
 
 /* Bytes that are in large pages now. Takes milliseconds for each GiB that is not. */
 uint64_t mapping_large(const struct mapping *mapping);
+
+/* Zeroed memory, which costs nothing before it is written: 2 MiB at the first write into them where
+ * that much of it lies in one large page. NULL and errno. Gives. */
+void *mapping_memory(size_t size);
+void mapping_memory_free(void *memory, size_t size); /* accepts NULL */
 
 #endif

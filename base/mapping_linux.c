@@ -101,6 +101,28 @@ bool mapping_fill(struct mapping *mapping, uint64_t first, uint64_t end)
 	return true;
 }
 
+void *mapping_memory(size_t size)
+{
+	uint8_t *base = reserve(round_up(size, (uint64_t)sysconf(_SC_PAGESIZE)));
+	if (!base)
+		return NULL;
+	if (mmap(base, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		 0) == MAP_FAILED) {
+		const int error = errno;
+		munmap(base, size);
+		errno = error;
+		return NULL;
+	}
+	(void)madvise(base, size, MADV_HUGEPAGE);
+	return base;
+}
+
+void mapping_memory_free(void *memory, size_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
 uint64_t mapping_large(const struct mapping *mapping)
 {
 	const uintptr_t base = (uintptr_t)mapping->base;

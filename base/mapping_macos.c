@@ -33,6 +33,18 @@ bool mapping_fill(struct mapping *mapping, uint64_t first, uint64_t end)
 	return false;
 }
 
+void *mapping_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void mapping_memory_free(void *memory, size_t size)
+{
+	if (memory)
+		munmap(memory, size);
+}
+
 uint64_t mapping_large(const struct mapping *mapping)
 {
 	(void)mapping;

@@ -1,5 +1,7 @@
 #include "compute/pages.h"
 
+#include "base/mapping.h"
+
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -43,9 +45,7 @@ static bool allocate(struct pages *pages)
 	pages->free_pages = calloc(config->n_pages, sizeof(uint32_t));
 	pages->tables = calloc(config->n_tables, sizeof(struct table));
 	pages->entries = calloc((size_t)config->n_tables * config->n_entries, sizeof(uint8_t *));
-	void *memory = mmap(NULL, memory_bytes(config), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	pages->memory = memory == MAP_FAILED ? NULL : memory;
+	pages->memory = mapping_memory(memory_bytes(config));
 	return pages->references && pages->free_pages && pages->tables && pages->entries &&
 	       pages->memory;
 }
@@ -70,8 +70,7 @@ void pages_destroy(struct pages *pages)
 {
 	if (!pages)
 		return;
-	if (pages->memory)
-		munmap(pages->memory, memory_bytes(&pages->config));
+	mapping_memory_free(pages->memory, memory_bytes(&pages->config));
 	free(pages->references);
 	free(pages->free_pages);
 	free(pages->tables);

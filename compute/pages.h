@@ -16,7 +16,8 @@ struct pages_config {
 
 struct pages;
 
-/* NULL: the system has no memory. Pages that were never written cost none. Gives. */
+/* NULL: the system has no memory. Pages that were never written cost none, but for
+ * those beside written ones in 2 MiB. Gives. */
 struct pages *pages_create(const struct pages_config *config);
 void pages_destroy(struct pages *pages); /* accepts NULL */
 uint64_t pages_bytes(const struct pages_config *config);

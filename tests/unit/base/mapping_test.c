@@ -90,6 +90,21 @@ static void test_what_the_file_lost_cannot_be_filled(void **given)
 	mapping_finish(&mapping);
 }
 
+static void test_memory_is_zeroed_and_aligned(void **given)
+{
+	static const size_t sizes[] = { 1, 4096, LARGE + 64, 3 * LARGE };
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint8_t *memory = mapping_memory(sizes[i]);
+		assert_non_null(memory);
+		assert_int_equal((uintptr_t)memory % LARGE, 0);
+		assert_int_equal(memory[0] | memory[sizes[i] - 1], 0);
+		memset(memory, 1, sizes[i]);
+		mapping_memory_free(memory, sizes[i]);
+	}
+	assert_null(mapping_memory(SIZE_MAX / 2));
+	mapping_memory_free(NULL, 1);
+}
+
 static void test_no_file_is_an_error(void **given)
 {
 	struct mapping mapping;
@@ -106,6 +121,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_what_the_file_lost_cannot_be_filled, set_up,
 						tear_down),
+		cmocka_unit_test(test_memory_is_zeroed_and_aligned),
 		cmocka_unit_test(test_no_file_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
