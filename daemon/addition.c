@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/mapping.h"
 #include "daemon/model_facts.h"
 #include "daemon/store.h"
 #include "daemon/store_inside.h"
@@ -14,6 +15,10 @@
 #define UPLOAD_LIMIT (UINT64_C(1) << 48)
 #define LABEL_LIMIT  120u /* gguf.c shortens longer paths in its sentences */
 
+/* An upload is written in pieces at multiples of their size: the page cache then keeps it in large
+ * pages, and so do the weights that are mapped from it. */
+#define PIECE_BYTES MAPPING_LARGE_BYTES
+
 struct addition {
 	struct store *store;
 	bool in_place;
@@ -22,6 +27,8 @@ struct addition {
 	char path[PATH_MAX];
 	int fd; /* an upload's file, -1 once it is whole */
 	uint64_t size, written;
+	uint8_t *piece; /* [PIECE_BYTES] an upload's bytes from `written` on */
+	size_t gathered;
 	struct file_mark mark;
 	struct manifest_progress progress;
 	struct entry *entry; /* after a good check */
@@ -70,6 +77,7 @@ void addition_destroy(struct addition *addition)
 	entry_destroy(addition->entry);
 	if (addition->folder[0])
 		store_delete_folder(addition->folder);
+	free(addition->piece);
 	free(addition);
 }
 
@@ -88,6 +96,11 @@ struct addition *addition_upload(struct store *store, const char *name, uint64_t
 		goto fail;
 	addition->size = size;
 	reserve(addition, (int64_t)size, 0);
+	addition->piece = malloc(PIECE_BYTES);
+	if (!addition->piece) {
+		fail_set(fail, FAIL_MEMORY, "no memory to add the model %s", name);
+		goto fail;
+	}
 	file_join(addition->path, sizeof(addition->path), addition->folder, "model.gguf");
 	addition->fd = open(addition->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (addition->fd >= 0)
@@ -125,16 +138,16 @@ struct addition *addition_in_place(struct store *store, const char *path, struct
 	return addition;
 }
 
-int addition_write(struct addition *addition, const void *bytes, size_t size, struct fail *fail)
+static uint64_t came(const struct addition *addition)
 {
-	const uint8_t *from = bytes;
-	if (addition->fd < 0 || size > addition->size - addition->written)
-		return fail_set(fail, FAIL_INVALID,
-				"more bytes came for the model %s than the %" PRIu64
-				" that were announced",
-				addition->name, addition->size);
-	while (size > 0) {
-		const ssize_t n = write(addition->fd, from, size);
+	return addition->written + addition->gathered;
+}
+
+static int write_piece(struct addition *addition, struct fail *fail)
+{
+	const uint8_t *from = addition->piece;
+	while (addition->gathered > 0) {
+		const ssize_t n = write(addition->fd, from, addition->gathered);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -143,11 +156,33 @@ int addition_write(struct addition *addition, const void *bytes, size_t size, st
 					  " of its %" PRIu64 " bytes",
 					  addition->name, addition->written, addition->size);
 		from += n;
-		size -= (size_t)n;
+		addition->gathered -= (size_t)n;
 		addition->written += (uint64_t)n;
 		reserve(addition, 0, n);
 	}
 	return 0;
+}
+
+int addition_write(struct addition *addition, const void *bytes, size_t size, struct fail *fail)
+{
+	const uint8_t *from = bytes;
+	int result = 0;
+	if (addition->fd < 0 || size > addition->size - came(addition))
+		return fail_set(fail, FAIL_INVALID,
+				"more bytes came for the model %s than the %" PRIu64
+				" that were announced",
+				addition->name, addition->size);
+	while (size > 0 && result == 0) {
+		const size_t room = PIECE_BYTES - addition->gathered;
+		const size_t n = size < room ? size : room;
+		memcpy(addition->piece + addition->gathered, from, n);
+		addition->gathered += n;
+		from += n;
+		size -= n;
+		if (n == room || came(addition) == addition->size)
+			result = write_piece(addition, fail);
+	}
+	return result;
 }
 
 uint64_t addition_hashed(const struct addition *addition)
@@ -184,7 +219,7 @@ static int end_upload(struct addition *addition, struct fail *fail)
 		return fail_set(fail, FAIL_INVALID,
 				"only %" PRIu64 " of the %" PRIu64
 				" bytes of the model %s came; send it again",
-				addition->written, addition->size, addition->name);
+				came(addition), addition->size, addition->name);
 	const int failed = addition->fd >= 0 && fsync(addition->fd) != 0;
 	if (failed)
 		return fail_errno(fail, errno, "cannot store the model %s", addition->name);

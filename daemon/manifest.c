@@ -1,5 +1,7 @@
 #include "daemon/manifest.h"
 
+#include "base/mapping.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -163,6 +165,16 @@ static int read_exactly(int fd, uint8_t *to, size_t size, uint64_t offset, const
 	return 0;
 }
 
+/* Only a look through a map makes the page cache read in large pages, in which the file then stays
+ * for those who map it; what cannot be filled is for the reading to find out. */
+static void fill(int fd, const struct chunk_place *place)
+{
+	struct mapping mapping;
+	if (mapping_init(&mapping, fd, place->offset, place->offset + place->size) == 0)
+		(void)mapping_fill(&mapping, place->offset, place->offset + place->size);
+	mapping_finish(&mapping);
+}
+
 static int hash_file(struct manifest *manifest, int fd, const char *path,
 		     struct manifest_progress *progress, uint8_t *buffer, struct fail *fail)
 {
@@ -174,6 +186,7 @@ static int hash_file(struct manifest *manifest, int fd, const char *path,
 				return fail_set(fail, FAIL_CANCELLED, "reading %s was cancelled",
 						path);
 			manifest_chunk(manifest, part->first_chunk + j, &place);
+			fill(fd, &place);
 			const int result =
 				read_exactly(fd, buffer, place.size, place.offset, path, fail);
 			if (result)
