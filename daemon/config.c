@@ -295,9 +295,9 @@ static const struct row rows[] = {
 	  "most disk space for models (default: nine tenths of what is "
 	  "free in the state directory)",
 	  set_size, FIELD(store_limit_bytes) },
-	{ "cpu", "c|avx2|avx512|neon|i8mm",
+	{ "cpu", "c|avx2|avxvnni|avx512|neon|i8mm",
 	  "instruction set of the kernels (default: the best there is)", set_choice, FIELD(cpu),
-	  .choices = " c avx2 avx512 neon i8mm " },
+	  .choices = " c avx2 avxvnni avx512 neon i8mm " },
 	{ "log-level", "LEVEL", "error, warn, info or debug (default: info)", set_choice,
 	  FIELD(log_level), .choices = " error warn info debug " },
 };

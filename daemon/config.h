@@ -32,7 +32,7 @@ struct config {
 	uint32_t context;           /* positions per sequence, default DEFAULT_CONTEXT */
 	char kv_cache[512];         /* see kv_choice.h: of plans made here */
 	uint64_t store_limit_bytes; /* default 0: nine tenths of the free space */
-	char cpu[16];               /* PRIMAD_CPU: "" or "c", "avx2", "avx512", "neon", "i8mm" */
+	char cpu[16];               /* PRIMAD_CPU: "" or a variant's name, see config.c */
 	char log_level[8];          /* "error", "warn", "info", "debug" */
 	bool mdns;                  /* --mdns no: static peers only */
 	bool battery;               /* --battery yes: computes also while it runs on battery */

@@ -1,6 +1,7 @@
 /* Products of quantised weights with one or two rows: weights go from their file form through
  * registers, eight outputs at a time. */
 #include "compute/cpu/avx2.h"
+#include "compute/cpu/products_avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
 #define ROWS_MAX        2
@@ -35,7 +36,7 @@ FORCE_INLINE __m256i signed_products(const __m256i *w, int n, const uint8_t *x)
 /* Products of a group of columns. */
 FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8_t *x)
 {
-	const int vectors = group_width(type) / 4, n = vectors_in_16_bits(type);
+	const int vectors = group_width(type) / 4, n = vectors_together(type);
 	const __m256i ones = _mm256_set1_epi16(1);
 	if (is_wide(type))
 		return signed_products(w, vectors, x);

@@ -8,6 +8,9 @@
 #ifdef HAVE_AVX2
 #include "compute/cpu/avx2.h"
 #endif
+#ifdef HAVE_AVXVNNI
+#include "compute/cpu/avxvnni.h"
+#endif
 #ifdef HAVE_AVX512
 #include "compute/cpu/avx512.h"
 #endif
@@ -27,6 +30,9 @@ struct variant {
 static const struct variant variants[] = {
 #ifdef HAVE_AVX512
 	{ &kernels_avx512, platform_has_avx512, "AVX-512 F, BW, VL, DQ and VNNI" },
+#endif
+#ifdef HAVE_AVXVNNI
+	{ &kernels_avxvnni, platform_has_avxvnni, "AVX2, FMA, F16C and AVX-VNNI" },
 #endif
 #ifdef HAVE_AVX2
 	{ &kernels_avx2, platform_has_avx2, "AVX2, FMA and F16C" },

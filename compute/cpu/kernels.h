@@ -90,7 +90,7 @@ struct delta_step {
 };
 
 struct kernels {
-	const char *name; /* "c", "avx2", "avx512", "neon", "i8mm" */
+	const char *name; /* "c", "avx2", "avxvnni", "avx512", "neon", "i8mm" */
 
 	/* `x` [n] f32, any alignment, to one row of the format. */
 	void (*quantize_row)(enum row_format format, const float *x, uint32_t n, void *row);

@@ -12,6 +12,11 @@ bool platform_has_avx2(void)
 	return false;
 }
 
+bool platform_has_avxvnni(void)
+{
+	return false;
+}
+
 bool platform_has_avx512(void)
 {
 	return false;

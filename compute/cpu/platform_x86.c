@@ -22,6 +22,16 @@ static struct registers ask(unsigned leaf)
 	return r;
 }
 
+/* The second page of features; the first one's a says how many more there are. */
+static struct registers ask_further(void)
+{
+	struct registers r = ask(7);
+	if (r.a < 1)
+		return (struct registers){ 0 };
+	__cpuid_count(7, 1, r.a, r.b, r.c, r.d);
+	return r;
+}
+
 /* Whether the operating system saves these registers. */
 static bool system_keeps(uint32_t state)
 {
@@ -40,6 +50,11 @@ bool platform_has_fma(void)
 bool platform_has_avx2(void)
 {
 	return platform_has_fma() && (ask(1).c & bit_F16C) && (ask(7).b & bit_AVX2);
+}
+
+bool platform_has_avxvnni(void)
+{
+	return platform_has_avx2() && (ask_further().a & bit_AVXVNNI);
 }
 
 bool platform_has_avx512(void)

@@ -239,12 +239,13 @@ FORCE_INLINE void unpack_64_23(uint32_t type, struct octet octet, const struct k
 
 FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
 {
+	const __m256i values = from_signed(TENSOR_IQ4_XS, load_table(decode_iq4_values));
 	__m256i packed[8];
 	turn_32(octet, 8 + 32 * (size_t)part, packed);
 	UNROLL
 	for (int i = 0; i < 16; i++) {
 		const __m256i v = packed[i / 8 * 4 + i % 4];
-		w[i] = look_up(decode_iq4_values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
+		w[i] = _mm256_shuffle_epi8(values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
 	}
 }
 

@@ -3,7 +3,7 @@
 #define COMPUTE_CPU_UNPACK_32_AVX2_H
 
 #include "compute/cpu/formats_decode.h"
-#include "compute/cpu/unpack_avx2.h"
+#include "compute/cpu/traits_avx2.h"
 
 /* Column 4c + i of a row has its fifth bit at 4c + i of the row's 32. */
 FORCE_INLINE void add_fifth_bits(__m256i bits, __m256i w[8])
@@ -30,11 +30,11 @@ FORCE_INLINE void split_nibbles(const __m256i packed[4], __m256i w[8])
 	}
 }
 
-FORCE_INLINE void look_up_all(const int8_t table[16], __m256i *w, int n)
+FORCE_INLINE void look_up_all(__m256i table, __m256i w[8])
 {
 	UNROLL
-	for (int c = 0; c < n; c++)
-		w[c] = look_up(table, w[c]);
+	for (int c = 0; c < 8; c++)
+		w[c] = _mm256_shuffle_epi8(table, w[c]);
 }
 
 /* Q4_0 and IQ4_NL; or Q5_0, which has fifth bits between. */
@@ -49,7 +49,7 @@ FORCE_INLINE __m256 unpack_plain(uint32_t type, struct octet octet, __m256i w[8]
 					       _mm256_slli_epi32(first[1], 16)),
 			       w);
 	if (type == TENSOR_IQ4_NL)
-		look_up_all(decode_iq4_values, w, 8);
+		look_up_all(from_signed(type, load_table(decode_iq4_values)), w);
 	return low_halves(first[0]);
 }
 
@@ -75,7 +75,7 @@ FORCE_INLINE __m256 unpack_mxfp4(struct octet octet, __m256i w[8])
 	__m256i packed[4];
 	turn_16(octet, 1, packed);
 	split_nibbles(packed, w);
-	look_up_all(table, w, 8);
+	look_up_all(load_table(table), w);
 	const __m256i e = _mm256_and_si256(load_words(octet, 0), _mm256_set1_epi32(255));
 	const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
 	const __m256i small = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
@@ -83,14 +83,21 @@ FORCE_INLINE __m256 unpack_mxfp4(struct octet octet, __m256i w[8])
 		_mm256_blendv_epi8(normal, small, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
 }
 
+FORCE_INLINE __m256 unpack_8(struct octet octet, __m256i w[8])
+{
+	turn_32(octet, 2, w);
+	UNROLL
+	for (int c = 0; c < 8; c++)
+		w[c] = from_signed(TENSOR_Q8_0, w[c]);
+	return load_halves(octet, 0);
+}
+
 /* Bytes of one block. Gives the scales; `min` where the format has minima. */
 FORCE_INLINE __m256 unpack_32(uint32_t type, struct octet octet, __m256i w[8], __m256 *min)
 {
 	*min = _mm256_setzero_ps();
-	if (type == TENSOR_Q8_0) {
-		turn_32(octet, 2, w);
-		return load_halves(octet, 0);
-	}
+	if (type == TENSOR_Q8_0)
+		return unpack_8(octet, w);
 	if (type == TENSOR_MXFP4)
 		return unpack_mxfp4(octet, w);
 	if (type == TENSOR_Q4_1 || type == TENSOR_Q5_1)

@@ -1,6 +1,6 @@
 /* unpack_avx2.h: weights of eight GGUF rows at once, turned so that a lane of 32 bits holds four
  * consecutive columns of one row. The bytes come out unsigned, and what must be taken off each
- * weight is the multiplication's business; but those of wide types (traits_avx2.h) are signed.
+ * weight is the multiplication's business; but those of wide types (products_avx2.h) are signed.
  * Here are the means; unpack_32_avx2.h and unpack_256_avx2.h unpack the formats. */
 #ifndef COMPUTE_CPU_UNPACK_AVX2_H
 #define COMPUTE_CPU_UNPACK_AVX2_H
@@ -152,11 +152,15 @@ FORCE_INLINE __m256i load_words(struct octet octet, size_t offset)
 	return _mm256_setr_epi32(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
 }
 
+FORCE_INLINE __m256i load_table(const int8_t table[16])
+{
+	return _mm256_broadcastsi128_si256(load_128((const uint8_t *)table));
+}
+
 /* What the low nibbles stand for. */
 FORCE_INLINE __m256i look_up(const int8_t table[16], __m256i nibbles)
 {
-	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load_128((const uint8_t *)table)),
-				   nibbles);
+	return _mm256_shuffle_epi8(load_table(table), nibbles);
 }
 
 #endif

@@ -432,7 +432,7 @@ int main(void)
 	}, reference[] = {
 		cmocka_unit_test(c_agrees_with_float64),
 	};
-	static const char *const names[] = { "avx2", "avx512", "neon", "i8mm" };
+	static const char *const names[] = { "avx2", "avxvnni", "avx512", "neon", "i8mm" };
 	kernels_prepare_thread();
 	c_kernels = kernels_select("c", NULL);
 	fast = c_kernels;

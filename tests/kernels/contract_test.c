@@ -187,7 +187,7 @@ static void check_attention(const struct kernels *kernels)
 
 static void bits_are_those_of_the_contract(void **unused)
 {
-	static const char *const names[] = { "c", "avx2", "avx512", "neon", "i8mm" };
+	static const char *const names[] = { "c", "avx2", "avxvnni", "avx512", "neon", "i8mm" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const struct kernels *kernels = kernels_select(names[i], NULL);
 		if (!kernels)

@@ -451,7 +451,7 @@ int main(int argc, char **argv)
 	kernels_prepare_thread();
 	if (argc > 1 && strcmp(argv[1], "--bench") == 0)
 		return bench_products(argc - 2, argv + 2);
-	static const char *const names[] = { "avx2", "avx512", "neon", "i8mm" };
+	static const char *const names[] = { "avx2", "avxvnni", "avx512", "neon", "i8mm" };
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		variants[variant_count] = kernels_select(names[i], NULL);
 		variant_count += variants[variant_count] != NULL;

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 /* From the slowest to the fastest. A machine need not have all. */
-static const char *const names[] = { "c", "avx2", "avx512", "neon", "i8mm" };
+static const char *const names[] = { "c", "avx2", "avxvnni", "avx512", "neon", "i8mm" };
 
 static void forced(void **unused)
 {

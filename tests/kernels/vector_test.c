@@ -508,7 +508,7 @@ int main(void)
 		cmocka_unit_test(to_f16),
 		cmocka_unit_test(from_f16),
 	};
-	static const char *const names[] = { "avx2", "avx512", "neon", "i8mm" };
+	static const char *const names[] = { "avx2", "avxvnni", "avx512", "neon", "i8mm" };
 	const struct kernels *last = NULL;
 	int failed = 0, ran = 0;
 	kernels_prepare_thread();

@@ -1,8 +1,8 @@
 /* logits: passes tokens through a model on this machine and writes what comes out, for comparison
  * with an oracle.
  *
- *   logits [-c CHUNK] [-t THREADS] [-k c|avx2|avx512] [-H HIDDEN] [-l LOGITS] [-f FIRST]
- *          [-g COUNT] MODEL TOKENS
+ *   logits [-c CHUNK] [-t THREADS] [-k c|avx2|avxvnni|avx512] [-H HIDDEN] [-l LOGITS]
+ *          [-f FIRST] [-g COUNT] MODEL TOKENS
  *
  * TOKENS: ids with commas between them, or @FILE of such. HIDDEN gets f32 [layers + 1, tokens,
  * n_embd], the states at every layer border; LOGITS gets f32 [tokens - FIRST, n_vocab], those of
@@ -43,8 +43,8 @@ struct job {
 
 static int usage(void)
 {
-	fputs("usage: logits [-c CHUNK] [-t THREADS] [-k c|avx2|avx512] [-H HIDDEN] [-l LOGITS] "
-	      "[-f FIRST] [-g COUNT] MODEL TOKENS|@FILE\n",
+	fputs("usage: logits [-c CHUNK] [-t THREADS] [-k c|avx2|avxvnni|avx512] [-H HIDDEN] "
+	      "[-l LOGITS] [-f FIRST] [-g COUNT] MODEL TOKENS|@FILE\n",
 	      stderr);
 	return 2;
 }

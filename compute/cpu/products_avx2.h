@@ -1,0 +1,28 @@
+/* products_avx2.h: products of unsigned weights and signed activations, added up with AVX2:
+ * vpmaddubsw gives sums of two in 16 bits, which take in as many more as have room. */
+#ifndef COMPUTE_CPU_PRODUCTS_AVX2_H
+#define COMPUTE_CPU_PRODUCTS_AVX2_H
+
+#include "compute/cpu/traits_avx2.h"
+
+FORCE_INLINE bool is_wide(uint32_t type)
+{
+	return traits[type].together == 0;
+}
+
+FORCE_INLINE int vectors_together(uint32_t type)
+{
+	return traits[type].together;
+}
+
+FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x)
+{
+	return _mm256_add_epi16(narrow, _mm256_maddubs_epi16(w, x));
+}
+
+FORCE_INLINE __m256i add_sums(__m256i sums, __m256i narrow)
+{
+	return _mm256_add_epi32(sums, _mm256_madd_epi16(narrow, _mm256_set1_epi16(1)));
+}
+
+#endif
