@@ -8,6 +8,7 @@
 extern const struct kernels kernels_avxvnni;
 
 /* As their namesakes in avx2.h. */
+void avxvnni_matmul_direct(const struct matmul *product, uint32_t first, uint32_t end);
 void avxvnni_matmul_panels(const struct matmul *product, uint32_t first, uint32_t end);
 
 #endif

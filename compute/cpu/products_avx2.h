@@ -15,6 +15,12 @@ FORCE_INLINE int vectors_together(uint32_t type)
 	return traits[type].together;
 }
 
+/* 2 * 127 * 15 * 8, 2 * 127 * 31 * 4 and 2 * 127 * 43 * 2 fit in 16 bits. */
+FORCE_INLINE int turned_together(uint32_t type)
+{
+	return type == TENSOR_IQ3_S ? 8 : type == TENSOR_IQ3_XXS ? 4 : 2;
+}
+
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x)
 {
 	return _mm256_add_epi16(narrow, _mm256_maddubs_epi16(w, x));

@@ -16,6 +16,11 @@ FORCE_INLINE int vectors_together(uint32_t type)
 	return group_width(type) / 4;
 }
 
+FORCE_INLINE int turned_together(uint32_t type)
+{
+	return vectors_together(type);
+}
+
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x)
 {
 	return _mm256_dpbusd_avx_epi32(narrow, w, x);

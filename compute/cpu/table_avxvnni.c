@@ -2,20 +2,16 @@
 #include "compute/cpu/avxvnni.h"
 #include "compute/cpu/c.h"
 
-static bool is_for_avx2(const struct matmul *product)
-{
-	return row_format_of(product->type) == ROW_F32 || product->n_rows <= 2;
-}
-
 /* Outputs beyond the last whole group of lanes are the reference's. */
 static void matmul(const struct matmul *product, uint32_t first, uint32_t end)
 {
 	const uint32_t whole = first + (end - first) / AVX2_LANES * AVX2_LANES;
-	if (is_for_avx2(product)) {
-		avx2_matmul(product, first, end);
-		return;
-	}
-	avxvnni_matmul_panels(product, first, whole);
+	if (row_format_of(product->type) == ROW_F32)
+		avx2_matmul_float(product, first, whole);
+	else if (product->n_rows <= 2)
+		avxvnni_matmul_direct(product, first, whole);
+	else
+		avxvnni_matmul_panels(product, first, whole);
 	c_matmul(product, whole, end);
 }
 

@@ -63,6 +63,8 @@ FORCE_INLINE bool has_minima(uint32_t type)
 FORCE_INLINE bool is_wide(uint32_t type);
 /* How many vectors of products add_products may add to one vector of narrow sums, from zero on. */
 FORCE_INLINE int vectors_together(uint32_t type);
+/* The same for IQ2 and IQ3 where their activations take the signs and weights are small. */
+FORCE_INLINE int turned_together(uint32_t type);
 /* Products of unsigned weights, four columns in each lane. */
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x);
 /* Narrow sums join sums of 32 bits. */
