@@ -1,16 +1,19 @@
 /* engine: tokens per second of one device on a GGUF model: a prompt in one go, then generation one
  * token at a time from an empty context (the two figures of llama-bench, pp and tg).
  *
- *   bench_engine [-t THREADS] [-k VARIANT] [-p PROMPT] [-n GENERATE] [-d DEPTH] [-r ROUNDS] MODEL
+ *   bench_engine [-t THREADS] [-k VARIANT] [-c CACHE] [-p PROMPT] [-n GENERATE] [-d DEPTH]
+ *                [-r ROUNDS] MODEL
  *
- * DEPTH tokens of context come before, not counted. Loading time and memory are printed too.
- * The best and the middle round are printed: other load makes rounds slower, never faster. */
+ * CACHE is f16, q8_0 or f32. DEPTH tokens of context come before, computed once and not counted.
+ * Loading time and memory are printed too. The best and the middle round are printed: other load
+ * makes rounds slower, never faster. */
 #include "base/clock.h"
 #include "compute/compute.h"
 #include "tests/tools/drive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +22,7 @@
 
 struct options {
 	uint32_t threads, prompt, generate, depth, rounds;
+	enum kv_kind cache;
 	const char *cpu, *path;
 };
 
@@ -30,11 +34,19 @@ struct bench {
 	float *hidden, *logits;
 };
 
+static bool parse_cache(const char *name, enum kv_kind *kind)
+{
+	for (*kind = 0; *kind < KV_KINDS; ++*kind)
+		if (strcmp(name, kv_kind_name(*kind)) == 0)
+			return true;
+	return false;
+}
+
 static bool parse(struct options *options, int argc, char **argv)
 {
 	int option;
 	*options = (struct options){ .prompt = 512, .generate = 64, .rounds = 5 };
-	while ((option = getopt(argc, argv, "t:k:p:n:d:r:")) != -1) {
+	while ((option = getopt(argc, argv, "t:k:c:p:n:d:r:")) != -1) {
 		const uint32_t number = optarg ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
 		switch (option) {
 		case 't':
@@ -42,6 +54,10 @@ static bool parse(struct options *options, int argc, char **argv)
 			break;
 		case 'k':
 			options->cpu = optarg;
+			break;
+		case 'c':
+			if (!parse_cache(optarg, &options->cache))
+				return false;
 			break;
 		case 'p':
 			options->prompt = number;
@@ -65,11 +81,15 @@ static bool parse(struct options *options, int argc, char **argv)
 	return true;
 }
 
+/* DEPTH tokens, and what is measured, which begins as a fork of the first. */
+enum { SEQUENCE_BEFORE, SEQUENCE_MEASURED };
+
 /* Rows at [position, position + n), logits of the last one. */
-static bool pass(struct bench *bench, uint32_t position, uint32_t n_rows)
+static bool pass(struct bench *bench, uint32_t sequence, uint32_t position, uint32_t n_rows)
 {
 	for (uint32_t i = 0; i < n_rows; i++)
 		bench->rows[i] = (struct work_row){
+			.sequence = sequence,
 			.position = position + i,
 			.token = (position + i) * 7919 % bench->shape->n_vocab,
 			.want = i + 1 == n_rows,
@@ -80,10 +100,11 @@ static bool pass(struct bench *bench, uint32_t position, uint32_t n_rows)
 	       !drive_output(bench->slice, bench->rows, n_rows, bench->hidden, bench->logits);
 }
 
-static bool pass_all(struct bench *bench, uint32_t first, uint32_t end, uint32_t rows)
+static bool pass_all(struct bench *bench, uint32_t sequence, uint32_t first, uint32_t end,
+		     uint32_t rows)
 {
 	for (uint32_t at = first; at < end; at += rows)
-		if (!pass(bench, at, end - at < rows ? end - at : rows))
+		if (!pass(bench, sequence, at, end - at < rows ? end - at : rows))
 			return false;
 	return true;
 }
@@ -92,13 +113,13 @@ static bool pass_all(struct bench *bench, uint32_t first, uint32_t end, uint32_t
 static double measure(struct bench *bench, uint32_t n, uint32_t rows)
 {
 	const uint32_t depth = bench->options.depth;
-	if (drive_sequence(bench->slice, WORK_OPEN, 0, 0, 0) || !pass_all(bench, 0, depth, CHUNK))
+	if (drive_sequence(bench->slice, WORK_FORK, SEQUENCE_BEFORE, SEQUENCE_MEASURED, 0))
 		return -1;
 	const int64_t begin_us = clock_us();
-	if (!pass_all(bench, depth, depth + n, rows))
+	if (!pass_all(bench, SEQUENCE_MEASURED, depth, depth + n, rows))
 		return -1;
 	const int64_t end_us = clock_us();
-	drive_sequence(bench->slice, WORK_DROP, 0, 0, 0);
+	drive_sequence(bench->slice, WORK_DROP, SEQUENCE_MEASURED, 0, 0);
 	return (double)(end_us - begin_us) / 1e6;
 }
 
@@ -137,6 +158,23 @@ static void report_memory(const struct bench *bench)
 		       (double)usage.kv_bytes * 0x1p-20, (double)usage.buffer_bytes * 0x1p-20);
 }
 
+/* Room for both sequences, and for the page that a fork in the middle of it copies. */
+static struct slice *slice_of(const struct bench *bench, struct backend *backend,
+			      const struct model *model, uint32_t n, uint32_t rows,
+			      struct fail *fail)
+{
+	const struct layer_range range = { 0, bench->shape->n_layers };
+	const struct slice_config config = {
+		.ranges = &range,
+		.n_ranges = 1,
+		.head = true,
+		.kv_kind = bench->options.cache,
+		.kv_positions = bench->options.depth + n + KV_PAGE_POSITIONS,
+		.rows_max = rows,
+	};
+	return slice_create(backend, model, &config, fail);
+}
+
 static bool run(struct bench *bench, struct backend *backend, const struct model *model,
 		struct fail *fail)
 {
@@ -149,13 +187,15 @@ static bool run(struct bench *bench, struct backend *backend, const struct model
 	bench->hidden = calloc((size_t)rows * model_row_floats(bench->shape), sizeof(float));
 	bench->logits = calloc(bench->shape->n_vocab, sizeof(float));
 	const int64_t begin_us = clock_us();
-	bench->slice = drive_whole(backend, model, bench->options.depth + n + 1, rows, fail);
+	bench->slice = slice_of(bench, backend, model, n, rows, fail);
 	const double seconds = (double)(clock_us() - begin_us) / 1e6;
 	if (!bench->slice || !bench->rows || !bench->hidden || !bench->logits)
 		return false;
 	printf("%s, %s, loaded in %.2f s\n", bench->options.path, backend_name(backend), seconds);
 	fail_set(fail, FAIL_INVALID, "the engine refused the work");
-	const bool good = measure(bench, 1, 1) > 0 && /* warm */
+	const bool good = !drive_sequence(bench->slice, WORK_OPEN, SEQUENCE_BEFORE, 0, 0) &&
+			  pass_all(bench, SEQUENCE_BEFORE, 0, bench->options.depth, CHUNK) &&
+			  measure(bench, 1, 1) > 0 && /* warm */
 			  report(bench, "pp", bench->options.prompt, bench->options.prompt) &&
 			  report(bench, "tg", bench->options.generate, 1);
 	if (good)
@@ -169,7 +209,8 @@ int main(int argc, char **argv)
 	struct fail fail = { .text = "no memory" };
 	struct account account;
 	if (!parse(&bench.options, argc, argv)) {
-		fputs("usage: bench_engine [-t THREADS] [-k VARIANT] [-p PROMPT] [-n GENERATE] "
+		fputs("usage: bench_engine [-t THREADS] [-k VARIANT] [-c CACHE] [-p PROMPT] [-n "
+		      "GENERATE] "
 		      "[-d DEPTH] [-r ROUNDS] MODEL\n",
 		      stderr);
 		return 2;

@@ -46,6 +46,7 @@ def parse():
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=64)
     parser.add_argument("--depth", type=int, default=0, help="tokens of context before, uncounted")
+    parser.add_argument("--cache", choices=["f16", "q8_0"], default="f16", help="form of keys and values")
     parser.add_argument("--busy", action="store_true", help="one busy process for each core beside")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("models", nargs="+", type=pathlib.Path)
@@ -101,7 +102,8 @@ def ours(model, test, threads, cpu):
     """Tokens per second of one pass: {"prompt": t/s, "generate": t/s}."""
     kind = ["-k", cpu] if cpu else []
     out = subprocess.run([BUILD / "tests" / "bench" / "bench_engine", "-t", threads, "-r", "1", "-p",
-                          test["prompt"], "-n", test["generate"], "-d", test["depth"], *kind, model],
+                          test["prompt"], "-n", test["generate"], "-d", test["depth"], "-c",
+                          test["cache"], *kind, model],
                          check=True, text=True, capture_output=True).stdout
     lines = [line.split() for line in out.splitlines() if " tokens/s " in line]
     return {name: float(line[1]) for name, line in zip(("prompt", "generate"), lines)}
@@ -109,12 +111,14 @@ def ours(model, test, threads, cpu):
 
 def theirs(folder, model, test, threads):
     """The better of both ways of laying out weights; with context before, of both kinds of
-    attention too. A way that it crashes in, as with some builds' AMX, is named and does not count."""
+    attention too, of which only the second takes values in Q8_0. A way that it crashes in, as with some builds' AMX, is named and does not count."""
     best = {}
-    for repack, flash in [("0", "0"), ("1", "0")] + [("1", "1")] * (test["depth"] != "0"):
+    flashes = ["1"] if test["cache"] != "f16" else ["0"] + ["1"] * (test["depth"] != "0")
+    for repack, flash in [("0", flashes[0])] + [("1", flash) for flash in flashes]:
         run = subprocess.run([folder / "llama-bench", "-m", model, "-t", threads, "-r", "1", "-p",
                               test["prompt"], "-n", test["generate"], "-d", test["depth"], "-ngl", "0",
-                              "-fa", flash, "--repack", repack, "-o", "json"],
+                              "-fa", flash, "-ctk", test["cache"], "-ctv", test["cache"],
+                              "--repack", repack, "-o", "json"],
                              text=True, capture_output=True,
                              env={**os.environ, "LD_LIBRARY_PATH": str(folder)})
         if run.returncode:
@@ -137,7 +141,7 @@ def measure(model, threads, name, folder, options):
         pairs = {}
         for depth in depths:
             test = {"prompt": str(options.prompt), "generate": str(options.generate),
-                    "depth": str(depth)}
+                    "depth": str(depth), "cache": options.cache}
             with busy_cores(options.busy):
                 mine = ours(model, test, str(threads), "avx2" if name == "avx2" else None)
                 other = theirs(folder, model, test, str(threads))

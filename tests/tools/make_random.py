@@ -28,6 +28,10 @@ SHAPES = {
     "qwen35-4b": dict(family="qwen35", layers=32, embd=2560, ff=9216, heads=16, heads_kv=4, head=256,
                       rotated=64, vocab=151936, rope_base=1e7, tokenizer="bpe", period=4, delta_keys=16,
                       delta_values=32, delta_width=128),
+    # narrow streams, so that attention takes nearly all the time: heads as in "1.1b", and in "8b"
+    "heads-64": dict(family="llama", layers=2, embd=256, ff=256, heads=32, heads_kv=4, head=64, vocab=2048),
+    "heads-128": dict(family="llama", layers=2, embd=256, ff=256, heads=32, heads_kv=8, head=128,
+                      vocab=2048),
     "tiny": dict(family="llama", layers=2, embd=256, ff=512, heads=4, heads_kv=2, vocab=1024),
     "tiny-moe": dict(family="qwen3moe", layers=2, embd=256, ff=512, heads=4, heads_kv=2, head=64,
                      vocab=1024, experts=8, used=2, ff_expert=256, rope_base=1e6, tokenizer="bpe"),
