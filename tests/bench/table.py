@@ -8,6 +8,7 @@ which measures. One round an item by default, an hour and more on two cores: --o
 whose name has TEXT in it, --quick shorter prompts and generations. A share of the read rate counts the
 bytes of the weights that a token reads, once."""
 import argparse
+import itertools
 import pathlib
 import re
 import statistics
@@ -32,8 +33,7 @@ SPEEDS = [
     *((f"1.1B, 4 layers, {mix}", ("1.1b", mix, "--layers", "4", "--vocab", "4096"), 128, 32, (1,),
        dict.fromkeys(("avx2", "native"), (1.4, 1.2, None))) for mix in FORMATS),
 ]
-DEPTHS = ("attention, 2 layers of 1.1B",
-          ("1.1b", "q4_k_m", "--layers", "2", "--vocab", "4096", "--context", "40960"), (4096, 8192))
+DEPTHS = ("attention, heads of 128", ("heads-128", "q4_k_m"), (4096, 8192))
 BUSY_AIM, ATTENTION_AIM, RESIDENT_AIM = 2.2, 1.5, 64
 
 
@@ -61,15 +61,15 @@ def model_of(folder, made):
     return path
 
 
-def work(options, prompt, generate, depth=0, busy=False):
+def work(options, prompt, generate, depth=0, busy=False, cache="f16"):
     """What engine.measure takes."""
     divide = 4 if options.quick else 1
     return types.SimpleNamespace(rounds=options.rounds, prompt=prompt // divide,
-                                 generate=max(8, generate // divide), depth=depth, busy=busy)
+                                 generate=max(8, generate // divide), depth=depth, busy=busy, cache=cache)
 
 
 def say(name, kind, threads, what, figures, aim, met):
-    print(f"{name:26} {kind:7} {threads}  {what:18} {figures:44} aim {aim:14} "
+    print(f"{name:26} {kind:7} {threads}  {what:19} {figures:44} aim {aim:14} "
           f"{'met' if met else 'MISSED'}", flush=True)
 
 
@@ -100,12 +100,12 @@ def show_speed(options, line, kind, oracle):
 
 def show_attention(options, kind, oracle):
     name, made, depths = DEPTHS
-    for depth in depths:
+    for depth, cache in itertools.product(depths, ("f16", "q8_0")):
         rounds, _ = engine.measure(model_of(options.folder, made), 1, kind, oracle,
-                                   work(options, 128, 64, depth))
+                                   work(options, 128, 64, depth, cache=cache))
         for what in ("prompt attention", "generate attention"):
             mine, other, ratio = ratio_of(rounds, what)
-            say(f"{name}", kind, 1, f"{what.split()[0]} at {depth}",
+            say(f"{name}", kind, 1, f"{what.split()[0]} {cache} {depth}",
                 f"{mine:8.1f} and {other:8.1f} a second, {ratio:5.2f}x", f"{ATTENTION_AIM}x",
                 ratio >= ATTENTION_AIM)
 
