@@ -7,144 +7,199 @@
 #include "compute/cpu/avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
-#define ROWS_MAX        2
-#define FETCH_BYTES_MIN (12u << 10)
+#define ROWS_MAX 2
 
-/* Products of `n` vectors of weights, no more than may be added up, with the columns from `x`
- * on. */
-FORCE_INLINE __m256i narrow_sum(const __m256i *w, int n, const uint8_t *x)
+/* Keeps the compiler from adding up in another order: it would first multiply all, in more vectors
+ * than there are registers. */
+#define IN_ORDER(vector) __asm__("" : "+x"(vector))
+
+/* ---- asking ahead ---- */
+
+/* The eight rows after those at work lie behind them in memory, and are asked for from first to
+ * last while these are worked through, a few lines with every 32 columns. Zen 3 drops what is asked
+ * for in larger pieces; row by row, each line on another page, it brings little more than half. */
+struct fetch {
+	const uint8_t *next;
+};
+
+/* Asks for what 32 columns of eight rows take. The compiler would gather the questions of a block
+ * in one place. */
+FORCE_INLINE void fetch_32(uint32_t type, struct fetch *fetch)
 {
-	__m256i sum = _mm256_setzero_si256();
+	const size_t bytes = AVX2_LANES * block_bytes(type) / (traits[type].columns / 32u);
 	UNROLL
-	for (int c = 0; c < n; c++)
-		sum = add_products(sum, w[c], repeat_32(x + 4 * c));
-	return sum;
+	for (size_t i = 0; i < bytes; i += 64)
+		_mm_prefetch((const char *)fetch->next + i, _MM_HINT_T1);
+	fetch->next += bytes;
+	__asm__ volatile("" ::: "memory");
+}
+
+/* ---- products ---- */
+
+/* Weights of eight rows, of which each vector is made when its products are. */
+struct source {
+	uint32_t type;
+	const __m256i *w; /* those that are there; NULL: from these: */
+	const struct packed_64 *packed;
+	const struct k_head *head;
+	int part;
+};
+
+FORCE_INLINE __m256i source_weights(const struct source *source, int i)
+{
+	if (source->w)
+		return source->w[i];
+	return weights_of_64(source->type, source->packed, source->head, source->part, i);
+}
+
+/* Products of signed weights; their sums of two in 16 bits leave no room for more. */
+FORCE_INLINE void add_signed(__m256i w, const struct inputs *in, int rows, size_t column,
+			     __m256i *products)
+{
+	const __m256i ones = _mm256_set1_epi16(1), size = _mm256_abs_epi8(w);
+	UNROLL
+	for (int r = 0; r < rows; r++) {
+		const __m256i x = repeat_32(input_row(in, r) + column);
+		const __m256i narrow = _mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w));
+		products[r] = _mm256_add_epi32(products[r], _mm256_madd_epi16(narrow, ones));
+		IN_ORDER(products[r]);
+	}
+}
+
+/* The products of a group of columns, from `column` of the rows on: vectors `first` on. */
+FORCE_INLINE void group_products(const struct source *source, int first, const struct inputs *in,
+				 int rows, size_t column, __m256i *products)
+{
+	const uint32_t type = source->type;
+	const int vectors = group_width(type) / 4, n = is_wide(type) ? 1 : vectors_together(type);
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		products[r] = _mm256_setzero_si256();
+	UNROLL
+	for (int c = 0; c < vectors; c += n) {
+		__m256i narrow[ROWS_MAX] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+		if (is_wide(type)) {
+			add_signed(source_weights(source, first + c), in, rows,
+				   column + 4 * (size_t)c, products);
+			continue;
+		}
+		UNROLL
+		for (int k = c; k < c + n; k++) {
+			const __m256i w = source_weights(source, first + k);
+			UNROLL
+			for (int r = 0; r < rows; r++) {
+				const uint8_t *x = input_row(in, r) + column + 4 * (size_t)k;
+				narrow[r] = add_products(narrow[r], w, repeat_32(x));
+				IN_ORDER(narrow[r]);
+			}
+		}
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			products[r] = add_sums(products[r], narrow[r]);
+	}
+}
+
+/* The step of group `group`, counted from the rows' beginning. */
+FORCE_INLINE void group_step(uint32_t type, const __m256i *products, __m256 scale, __m256 min,
+			     const struct inputs *in, int rows, size_t group, __m256 *sums)
+{
+	UNROLL
+	for (int r = 0; r < rows; r++) {
+		const struct group_inputs at =
+			group_inputs(type, in, input_row(in, r), (uint32_t)group);
+		sums[r] = step(type, products[r], scale, min, &at, sums[r]);
+	}
 }
 
 /* ---- 32-blocks ---- */
 
-FORCE_INLINE __m256i signed_products(const __m256i *w, int n, const uint8_t *x)
+FORCE_INLINE void block_32(uint32_t type, struct octet octet, struct fetch *fetch,
+			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
-	const __m256i ones = _mm256_set1_epi16(1);
-	__m256i sum = _mm256_setzero_si256();
-	UNROLL
-	for (int c = 0; c < n; c++) {
-		const __m256i y = _mm256_sign_epi8(repeat_32(x + 4 * c), w[c]);
-		const __m256i narrow = _mm256_maddubs_epi16(_mm256_abs_epi8(w[c]), y);
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, ones));
-	}
-	return sum;
-}
-
-/* Products of a group of columns. */
-FORCE_INLINE __m256i group_products(uint32_t type, const __m256i *w, const uint8_t *x)
-{
-	const int vectors = group_width(type) / 4, n = vectors_together(type);
-	__m256i sum = _mm256_setzero_si256();
-	if (is_wide(type))
-		return signed_products(w, vectors, x);
-	UNROLL
-	for (int c = 0; c < vectors; c += n)
-		sum = add_sums(sum, narrow_sum(w + c, n, x + 4 * c));
-	return sum;
-}
-
-FORCE_INLINE void block_32(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			   uint32_t block, __m256 *sums)
-{
-	__m256i w[8];
+	__m256i w[8], products[ROWS_MAX];
 	__m256 min;
+	fetch_32(type, fetch);
 	const __m256 d = unpack_32(type, octet, w, &min);
-	UNROLL
-	for (int r = 0; r < rows; r++) {
-		const uint8_t *row = input_row(in, r);
-		const struct group_inputs at = group_inputs(type, in, row, block);
-		sums[r] = step(type, group_products(type, w, row + 32 * (size_t)block), d, min, &at,
-			       sums[r]);
-	}
+	const struct source source = { .type = type, .w = w };
+	group_products(&source, 0, in, rows, 32 * (size_t)block, products);
+	group_step(type, products, d, min, in, rows, block, sums);
 }
 
 /* ---- 256-blocks ---- */
 
 /* The products of 64 columns join the sums, group after group. */
-FORCE_INLINE void part_256(uint32_t type, struct octet octet, const struct k_head *head, int part,
-			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
+FORCE_INLINE void part_256(uint32_t type, struct octet octet, struct fetch *fetch,
+			   const struct k_head *head, int part, const struct inputs *in, int rows,
+			   uint32_t block, __m256 *sums)
 {
 	const int width = group_width(type);
-	__m256i w[16];
-	unpack_64(type, octet, head, part, w);
+	struct packed_64 packed;
+	const struct source source = { type, NULL, &packed, head, part };
+	pack_64(type, octet, part, &packed);
 	UNROLL
 	for (int g = 0; g < 64 / width; g++) {
 		const int column = 64 * part + width * g, group = column / width;
-		UNROLL
-		for (int r = 0; r < rows; r++) {
-			const uint8_t *row = input_row(in, r);
-			const __m256i products = group_products(type, w + g * width / 4,
-								row + 256 * (size_t)block + column);
-			const struct group_inputs at = group_inputs(
-				type, in, row, (uint32_t)(256 / width) * block + (uint32_t)group);
-			sums[r] = step(type, products, head->scale[group], head->min[group], &at,
-				       sums[r]);
-		}
+		__m256i products[ROWS_MAX];
+		fetch_32(type, fetch);
+		group_products(&source, g * width / 4, in, rows,
+			       256 * (size_t)block + (size_t)column, products);
+		group_step(type, products, head->scale[group], head->min[group], in, rows,
+			   (size_t)(256 / width) * block + (size_t)group, sums);
 	}
 }
 
-FORCE_INLINE void block_256(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			    uint32_t block, __m256 *sums)
+FORCE_INLINE void block_256(uint32_t type, struct octet octet, struct fetch *fetch,
+			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	struct k_head head;
 	unpack_head(type, octet, &head);
 	UNROLL
 	for (int part = 0; part < 4; part++)
-		part_256(type, octet, &head, part, in, rows, block, sums);
+		part_256(type, octet, fetch, &head, part, in, rows, block, sums);
 }
 
 /* Q6_K: products of 64 columns whose groups do not follow one another: [16][rows]. */
-FORCE_INLINE void products_6(struct octet octet, int part, const struct inputs *in, int rows,
-			     uint32_t block, __m256i products[][ROWS_MAX])
+FORCE_INLINE void products_6(struct octet octet, struct fetch *fetch, int part,
+			     const struct inputs *in, int rows, uint32_t block,
+			     __m256i products[][ROWS_MAX])
 {
-	__m256i w[16];
-	unpack_64(TENSOR_Q6_K, octet, NULL, part, w);
+	struct packed_64 packed;
+	const struct source source = { TENSOR_Q6_K, NULL, &packed, NULL, part };
+	pack_64(TENSOR_Q6_K, octet, part, &packed);
 	UNROLL
 	for (int g = 0; g < 4; g++) {
 		const int column = group_column(TENSOR_Q6_K, part, g);
-		UNROLL
-		for (int r = 0; r < rows; r++)
-			products[column / 16 % 8][r] =
-				group_products(TENSOR_Q6_K, w + 4 * g,
-					       input_row(in, r) + 256 * (size_t)block + column);
+		if (g % 2 == 0)
+			fetch_32(TENSOR_Q6_K, fetch);
+		group_products(&source, 4 * g, in, rows, 256 * (size_t)block + (size_t)column,
+			       products[column / 16 % 8]);
 	}
 }
 
-FORCE_INLINE void block_6(struct octet octet, const struct inputs *in, int rows, uint32_t block,
-			  __m256 *sums)
+FORCE_INLINE void block_6(struct octet octet, struct fetch *fetch, const struct inputs *in,
+			  int rows, uint32_t block, __m256 *sums)
 {
 	struct k_head head;
 	unpack_head(TENSOR_Q6_K, octet, &head);
 	UNROLL
 	for (int half = 0; half < 2; half++) {
 		__m256i products[8][ROWS_MAX];
-		products_6(octet, 2 * half, in, rows, block, products);
-		products_6(octet, 2 * half + 1, in, rows, block, products);
+		products_6(octet, fetch, 2 * half, in, rows, block, products);
+		products_6(octet, fetch, 2 * half + 1, in, rows, block, products);
 		UNROLL
 		for (int g = 0; g < 8; g++) {
 			const int group = 8 * half + g;
-			UNROLL
-			for (int r = 0; r < rows; r++) {
-				const struct group_inputs at =
-					group_inputs(TENSOR_Q6_K, in, input_row(in, r),
-						     16 * block + (uint32_t)group);
-				sums[r] = step(TENSOR_Q6_K, products[g][r], head.scale[group],
-					       head.min[group], &at, sums[r]);
-			}
+			group_step(TENSOR_Q6_K, products[g], head.scale[group], head.min[group], in,
+				   rows, 16 * (size_t)block + (size_t)group, sums);
 		}
 	}
 }
 
 /* Q2_K, Q3_K: columns of half a block in their order, two groups from each bit pair of the bytes.
  */
-FORCE_INLINE void half_low(uint32_t type, struct octet octet, const struct k_head *head, int half,
-			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
+FORCE_INLINE void half_low(uint32_t type, struct octet octet, struct fetch *fetch,
+			   const struct k_head *head, int half, const struct inputs *in, int rows,
+			   uint32_t block, __m256 *sums)
 {
 	__m256i packed[8];
 	struct low_bytes bytes[8];
@@ -155,133 +210,131 @@ FORCE_INLINE void half_low(uint32_t type, struct octet octet, const struct k_hea
 	UNROLL
 	for (int g = 0; g < 8; g++) {
 		const int group = 8 * half + g;
-		__m256i w[4];
+		if (g % 2 == 0)
+			fetch_32(type, fetch);
+		__m256i w[4], products[ROWS_MAX];
 		UNROLL
 		for (int c = 0; c < 4; c++)
 			w[c] = low_weights(type, &bytes[4 * (g % 2) + c], g / 2);
-		UNROLL
-		for (int r = 0; r < rows; r++) {
-			const uint8_t *row = input_row(in, r);
-			const struct group_inputs at =
-				group_inputs(type, in, row, 16 * block + (uint32_t)group);
-			sums[r] = step(
-				type,
-				group_products(type, w, row + 256 * (size_t)block + 16 * group),
-				head->scale[group], head->min[group], &at, sums[r]);
-		}
+		const struct source source = { .type = type, .w = w };
+		group_products(&source, 0, in, rows, 256 * (size_t)block + 16 * (size_t)group,
+			       products);
+		group_step(type, products, head->scale[group], head->min[group], in, rows,
+			   16 * (size_t)block + (size_t)group, sums);
 	}
 }
 
-FORCE_INLINE void block_low(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			    uint32_t block, __m256 *sums)
+FORCE_INLINE void block_low(uint32_t type, struct octet octet, struct fetch *fetch,
+			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	struct k_head head;
 	unpack_head(type, octet, &head);
-	half_low(type, octet, &head, 0, in, rows, block, sums);
-	half_low(type, octet, &head, 1, in, rows, block, sums);
+	half_low(type, octet, fetch, &head, 0, in, rows, block, sums);
+	half_low(type, octet, fetch, &head, 1, in, rows, block, sums);
 }
 
-/* Products of `n` vectors of weights without signs: the activations take them. Those from vector
- * `first` of a group of 32 columns on. */
-FORCE_INLINE __m256i turned_products(uint32_t type, const __m256i *w, __m256i signs, int first,
-				     int n, const uint8_t *x)
+/* Products of a group of columns whose weights have lost their signs, which the activations take:
+ * `signs` of 32 columns, of which the group's begin at vector `first`. */
+FORCE_INLINE void turned_products(uint32_t type, const __m256i *w, __m256i signs, int first,
+				  const struct inputs *in, int rows, size_t column,
+				  __m256i *products)
 {
-	const int together = turned_together(type);
-	__m256i sum = _mm256_setzero_si256();
+	const int vectors = group_width(type) / 4, n = turned_together(type);
 	UNROLL
-	for (int c = first; c < first + n; c += together) {
-		__m256i narrow = _mm256_setzero_si256();
+	for (int r = 0; r < rows; r++)
+		products[r] = _mm256_setzero_si256();
+	UNROLL
+	for (int c = 0; c < vectors; c += n) {
+		__m256i narrow[ROWS_MAX] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
 		UNROLL
-		for (int k = c; k < c + together; k++) {
-			const __m256i mask = negative(signs, k);
-			const __m256i y =
-				_mm256_sub_epi8(_mm256_xor_si256(repeat_32(x + 4 * k), mask), mask);
-			narrow = add_products(narrow, w[k], y);
+		for (int k = c; k < c + n; k++) {
+			const __m256i mask = negative(signs, first + k);
+			UNROLL
+			for (int r = 0; r < rows; r++) {
+				const __m256i x =
+					repeat_32(input_row(in, r) + column + 4 * (size_t)k);
+				const __m256i turned =
+					_mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
+				narrow[r] = add_products(narrow[r], w[k], turned);
+				IN_ORDER(narrow[r]);
+			}
 		}
-		sum = add_sums(sum, narrow);
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			products[r] = add_sums(products[r], narrow[r]);
 	}
-	return sum;
+}
+
+/* The step of weights that have their signs back. */
+FORCE_INLINE void turned_step(uint32_t type, const __m256i *products, __m256 scale,
+			      const struct inputs *in, int rows, size_t group, __m256 *sums)
+{
+	UNROLL
+	for (int r = 0; r < rows; r++) {
+		const struct group_inputs at =
+			group_inputs(type, in, input_row(in, r), (uint32_t)group);
+		sums[r] = step_signed(type, products[r], scale, scale, &at, sums[r]);
+	}
 }
 
 /* Columns 32g to 32g + 31 of a block that was looked up in a grid. */
-FORCE_INLINE __m256 group_iq(uint32_t type, const __m256i w[8], const struct k_head *head, int g,
-			     const struct inputs *in, int row, uint32_t block, __m256 sum)
+FORCE_INLINE void groups_iq(uint32_t type, const __m256i w[8], const struct k_head *head, int g,
+			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
+	const struct source source = { .type = type, .w = w };
 	const int vectors = group_width(type) / 4, groups = 8 / vectors;
-	const uint8_t *x = input_row(in, row) + 256 * (size_t)block + 32 * g;
 	UNROLL
 	for (int k = 0; k < groups; k++) {
 		const int group = groups * g + k;
-		const uint32_t place = (uint32_t)(8 * groups) * block + (uint32_t)group;
+		const size_t place = (size_t)(8 * groups) * block + (size_t)group;
+		const size_t column = 256 * (size_t)block + 32 * (size_t)g + 16 * (size_t)k;
 		const __m256 scale = head->scale[group];
-		const struct group_inputs at = group_inputs(type, in, input_row(in, row), place);
-		if (is_iq1(type))
-			sum = step(type, group_products(type, w + vectors * k, x + 16 * k), scale,
-				   scale, &at, sum);
-		else
-			sum = step_signed(
-				type,
-				turned_products(type, w, head->high[g], vectors * k, vectors, x),
-				scale, scale, &at, sum);
+		__m256i products[ROWS_MAX];
+		if (is_iq1(type)) {
+			group_products(&source, vectors * k, in, rows, column, products);
+			group_step(type, products, scale, scale, in, rows, place, sums);
+		} else {
+			turned_products(type, w + vectors * k, head->high[g], vectors * k, in, rows,
+					column, products);
+			turned_step(type, products, scale, in, rows, place, sums);
+		}
 	}
-	return sum;
 }
 
-FORCE_INLINE void block_iq(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			   uint32_t block, __m256 *sums)
+FORCE_INLINE void block_iq(uint32_t type, struct octet octet, struct fetch *fetch,
+			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	struct k_head head;
 	unpack_head(type, octet, &head);
 	for (int g = 0; g < 8; g++) {
 		__m256i w[8];
+		fetch_32(type, fetch);
 		unpack_unsigned(type, octet, &head, g, w);
-		UNROLL
-		for (int r = 0; r < rows; r++)
-			sums[r] = group_iq(type, w, &head, g, in, r, block, sums[r]);
+		groups_iq(type, w, &head, g, in, rows, block, sums);
 	}
 }
 
-FORCE_INLINE void block_any(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			    uint32_t block, __m256 *sums)
+FORCE_INLINE void block_any(uint32_t type, struct octet octet, struct fetch *fetch,
+			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	if (is_iq(type))
-		block_iq(type, octet, in, rows, block, sums);
+		block_iq(type, octet, fetch, in, rows, block, sums);
 	else if (type == TENSOR_Q2_K || type == TENSOR_Q3_K)
-		block_low(type, octet, in, rows, block, sums);
+		block_low(type, octet, fetch, in, rows, block, sums);
 	else if (type == TENSOR_Q6_K)
-		block_6(octet, in, rows, block, sums);
+		block_6(octet, fetch, in, rows, block, sums);
 	else if (is_256(type))
-		block_256(type, octet, in, rows, block, sums);
+		block_256(type, octet, fetch, in, rows, block, sums);
 	else
-		block_32(type, octet, in, rows, block, sums);
+		block_32(type, octet, fetch, in, rows, block, sums);
 }
 
 /* ---- rows of blocks ---- */
 
-/* Bytes from the eight rows at work to those that are asked for: whole sets of eight rows, far
- * enough ahead for slow memory. */
-static size_t fetch_distance(size_t stride)
+FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct inputs *in, int rows,
+			       struct cut cut, float *out, size_t out_stride)
 {
-	const size_t octet_bytes = 8 * stride;
-	return (FETCH_BYTES_MIN + octet_bytes - 1) / octet_bytes * octet_bytes;
-}
-
-/* Asks of eight rows to come for what is at work of those before them: `bytes` from `from` on. The
- * lines of a row follow one another, and few are asked for at once: of many a processor leaves
- * some. */
-FORCE_INLINE void fetch_ahead(struct octet ahead, size_t from, size_t bytes)
-{
-	for (size_t i = (from + 63) & ~(size_t)63; i < from + bytes; i += 64) {
-		UNROLL
-		for (size_t r = 0; r < AVX2_LANES; r++)
-			_mm_prefetch((const char *)ahead.bytes + r * ahead.stride + i, _MM_HINT_T1);
-	}
-}
-
-FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, struct octet ahead,
-			       const struct inputs *in, int rows, struct cut cut, float *out,
-			       size_t out_stride)
-{
+	struct fetch fetch = { octet.bytes + AVX2_LANES * octet.stride };
 	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
 		const uint32_t end = segment_first(s + 1, cut);
@@ -291,8 +344,7 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, struct octet a
 		for (uint32_t b = segment_first(s, cut); b < end; b++) {
 			const size_t from = (size_t)b * block_bytes(type);
 			const struct octet at = { octet.bytes + from, octet.stride };
-			fetch_ahead(ahead, from, block_bytes(type));
-			block_any(type, at, in, rows, b, sums);
+			block_any(type, at, &fetch, in, rows, b, sums);
 		}
 		for (int r = 0; r < rows; r++)
 			tree_add(&levels[0][r], ROWS_MAX, s, sums[r]);
@@ -306,15 +358,13 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 {
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
-	const size_t distance = fetch_distance(stride);
 	const struct cut cut = cut_of(product, traits[type].columns);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
-		const struct octet ahead = { octet.bytes + distance, stride };
 		if (product->n_rows == 1)
-			direct_octet(type, octet, ahead, &in, 1, cut, product->out + o, 0);
+			direct_octet(type, octet, &in, 1, cut, product->out + o, 0);
 		else
-			direct_octet(type, octet, ahead, &in, 2, cut, product->out + o,
+			direct_octet(type, octet, &in, 2, cut, product->out + o,
 				     product->out_stride);
 	}
 }

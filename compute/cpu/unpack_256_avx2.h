@@ -148,37 +148,42 @@ FORCE_INLINE __m256i fifth_bit(__m256i v, int bit)
 	return _mm256_and_si256(moved, _mm256_set1_epi8(16));
 }
 
-/* Columns 64 * part to 64 * part + 63 of Q4_K or Q5_K: w[c] has columns 4c of them on. */
-FORCE_INLINE void unpack_64_45(uint32_t type, struct octet octet, const struct k_head *head,
-			       int part, __m256i w[16])
+/* Bytes of 64 columns, turned: from them each of their vectors of weights can be made by itself,
+ * when it is wanted, which takes fewer registers than all at once. */
+struct packed_64 {
+	__m256i v[12];
+};
+
+/* Columns 64 * part to 64 * part + 63 of Q4_K or Q5_K. */
+FORCE_INLINE void pack_64_45(uint32_t type, struct octet octet, int part, struct packed_64 *packed)
 {
-	__m256i packed[8];
-	turn_32(octet, (type == TENSOR_Q5_K ? 48 : 16) + 32 * (size_t)part, packed);
-	UNROLL
-	for (int c = 0; c < 8; c++) {
-		w[c] = nibbles_low(packed[c]);
-		w[c + 8] = nibbles_high(packed[c]);
-		if (type != TENSOR_Q5_K)
-			continue;
-		w[c] = _mm256_or_si256(w[c], fifth_bit(head->high[c], 2 * part));
-		w[c + 8] = _mm256_or_si256(w[c + 8], fifth_bit(head->high[c], 2 * part + 1));
-	}
+	turn_32(octet, (type == TENSOR_Q5_K ? 48 : 16) + 32 * (size_t)part, packed->v);
 }
 
-/* Columns 128 * half + 16 * piece (of 2) + 32 * q + 4c of Q6_K in w[4q + c]. */
-FORCE_INLINE void unpack_64_6(struct octet octet, int half, int piece, __m256i w[16])
+/* Those from column 4i of them on. */
+FORCE_INLINE __m256i weights_45(uint32_t type, const struct packed_64 *packed,
+				const struct k_head *head, int part, int i)
 {
-	__m256i a[4], b[4], high[4];
-	turn_16(octet, 64 * (size_t)half + 16 * (size_t)piece, a);
-	turn_16(octet, 64 * (size_t)half + 16 * (size_t)piece + 32, b);
-	turn_16(octet, 128 + 32 * (size_t)half + 16 * (size_t)piece, high);
-	UNROLL
-	for (int c = 0; c < 4; c++) {
-		w[c] = _mm256_or_si256(nibbles_low(a[c]), top_bits(high[c], 0));
-		w[4 + c] = _mm256_or_si256(nibbles_low(b[c]), top_bits(high[c], 1));
-		w[8 + c] = _mm256_or_si256(nibbles_high(a[c]), top_bits(high[c], 2));
-		w[12 + c] = _mm256_or_si256(nibbles_high(b[c]), top_bits(high[c], 3));
-	}
+	const __m256i both = packed->v[i % 8];
+	const __m256i w = i < 8 ? nibbles_low(both) : nibbles_high(both);
+	if (type != TENSOR_Q5_K)
+		return w;
+	return _mm256_or_si256(w, fifth_bit(head->high[i % 8], 2 * part + i / 8));
+}
+
+/* Q6_K: columns 128 * half + 16 * piece (of 2) + 32 * q + 4c are vector 4q + c. */
+FORCE_INLINE void pack_64_6(struct octet octet, int half, int piece, struct packed_64 *packed)
+{
+	const size_t low = 64 * (size_t)half + 16 * (size_t)piece;
+	turn_16(octet, low, packed->v);
+	turn_16(octet, low + 32, packed->v + 4);
+	turn_16(octet, 128 + 32 * (size_t)half + 16 * (size_t)piece, packed->v + 8);
+}
+
+FORCE_INLINE __m256i weights_6(const struct packed_64 *packed, int i)
+{
+	const __m256i low = i < 8 ? nibbles_low(packed->v[i]) : nibbles_high(packed->v[i - 8]);
+	return _mm256_or_si256(low, top_bits(packed->v[8 + i % 4], i / 4));
 }
 
 /* Bytes of Q2_K or Q3_K, each with a weight of four columns 32 apart. Q3_K: as nibbles, first those
@@ -237,40 +242,52 @@ FORCE_INLINE void unpack_64_23(uint32_t type, struct octet octet, const struct k
 	}
 }
 
-FORCE_INLINE void unpack_64_iq4(struct octet octet, int part, __m256i w[16])
+/* IQ4_XS: columns 64 * part to 64 * part + 63. */
+FORCE_INLINE __m256i weights_iq4(const struct packed_64 *packed, int i)
 {
 	const __m256i values = from_signed(TENSOR_IQ4_XS, load_table(decode_iq4_values));
-	__m256i packed[8];
-	turn_32(octet, 8 + 32 * (size_t)part, packed);
-	UNROLL
-	for (int i = 0; i < 16; i++) {
-		const __m256i v = packed[i / 8 * 4 + i % 4];
-		w[i] = _mm256_shuffle_epi8(values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
-	}
+	const __m256i v = packed->v[i / 8 * 4 + i % 4];
+	return _mm256_shuffle_epi8(values, i / 4 % 2 ? nibbles_high(v) : nibbles_low(v));
+}
+
+FORCE_INLINE void pack_64(uint32_t type, struct octet octet, int part, struct packed_64 *packed)
+{
+	if (type == TENSOR_Q6_K)
+		pack_64_6(octet, part / 2, part % 2, packed);
+	else if (type == TENSOR_IQ4_XS)
+		turn_32(octet, 8 + 32 * (size_t)part, packed->v);
+	else
+		pack_64_45(type, octet, part, packed);
+}
+
+/* Vector `i` of the `part`th set of 64 columns, of Q4_K, Q5_K, Q6_K or IQ4_XS. */
+FORCE_INLINE __m256i weights_of_64(uint32_t type, const struct packed_64 *packed,
+				   const struct k_head *head, int part, int i)
+{
+	if (type == TENSOR_Q6_K)
+		return weights_6(packed, i);
+	if (type == TENSOR_IQ4_XS)
+		return weights_iq4(packed, i);
+	return weights_45(type, packed, head, part, i);
 }
 
 /* The columns of the `part`th set of 64: see group_column. */
 FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_head *head, int part,
 			    __m256i w[16])
 {
-	switch (type) {
-	case TENSOR_Q2_K:
-	case TENSOR_Q3_K:
-		unpack_64_23(type, octet, head, part / 2, part % 2, w);
-		break;
-	case TENSOR_Q4_K:
-	case TENSOR_Q5_K:
-		unpack_64_45(type, octet, head, part, w);
-		break;
-	case TENSOR_Q6_K:
-		unpack_64_6(octet, part / 2, part % 2, w);
-		break;
-	case TENSOR_IQ4_XS:
-		unpack_64_iq4(octet, part, w);
-		break;
-	default:
+	struct packed_64 packed;
+	if (is_iq(type)) {
 		unpack_64_iq(type, octet, head, part, w);
+		return;
 	}
+	if (type == TENSOR_Q2_K || type == TENSOR_Q3_K) {
+		unpack_64_23(type, octet, head, part / 2, part % 2, w);
+		return;
+	}
+	pack_64(type, octet, part, &packed);
+	UNROLL
+	for (int i = 0; i < 16; i++)
+		w[i] = weights_of_64(type, &packed, head, part, i);
 }
 
 /* First column of the `part`th set of 64 and of its group `g`. */
