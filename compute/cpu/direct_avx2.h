@@ -5,34 +5,11 @@
 #define COMPUTE_CPU_DIRECT_AVX2_H
 
 #include "compute/cpu/avx2.h"
+#include "compute/cpu/fetch_avx2.h"
+#include "compute/cpu/joined_avx2.h"
 #include "compute/cpu/steps_avx2.h"
 
 #define ROWS_MAX 2
-
-/* Keeps the compiler from adding up in another order: it would first multiply all, in more vectors
- * than there are registers. */
-#define IN_ORDER(vector) __asm__("" : "+x"(vector))
-
-/* ---- asking ahead ---- */
-
-/* The eight rows after those at work lie behind them in memory, and are asked for from first to
- * last while these are worked through, a few lines with every 32 columns. Zen 3 drops what is asked
- * for in larger pieces; row by row, each line on another page, it brings little more than half. */
-struct fetch {
-	const uint8_t *next;
-};
-
-/* Asks for what 32 columns of eight rows take. The compiler would gather the questions of a block
- * in one place. */
-FORCE_INLINE void fetch_32(uint32_t type, struct fetch *fetch)
-{
-	const size_t bytes = AVX2_LANES * block_bytes(type) / (traits[type].columns / 32u);
-	UNROLL
-	for (size_t i = 0; i < bytes; i += 64)
-		_mm_prefetch((const char *)fetch->next + i, _MM_HINT_T1);
-	fetch->next += bytes;
-	__asm__ volatile("" ::: "memory");
-}
 
 /* ---- products ---- */
 
@@ -96,18 +73,6 @@ FORCE_INLINE void group_products(const struct source *source, int first, const s
 		UNROLL
 		for (int r = 0; r < rows; r++)
 			products[r] = add_sums(products[r], narrow[r]);
-	}
-}
-
-/* The step of group `group`, counted from the rows' beginning. */
-FORCE_INLINE void group_step(uint32_t type, const __m256i *products, __m256 scale, __m256 min,
-			     const struct inputs *in, int rows, size_t group, __m256 *sums)
-{
-	UNROLL
-	for (int r = 0; r < rows; r++) {
-		const struct group_inputs at =
-			group_inputs(type, in, input_row(in, r), (uint32_t)group);
-		sums[r] = step(type, products[r], scale, min, &at, sums[r]);
 	}
 }
 
@@ -317,7 +282,9 @@ FORCE_INLINE void block_iq(uint32_t type, struct octet octet, struct fetch *fetc
 FORCE_INLINE void block_any(uint32_t type, struct octet octet, struct fetch *fetch,
 			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
-	if (is_iq(type))
+	if (rows == 1 && is_joined(type))
+		sums[0] = joined_block(type, octet, fetch, in, block, sums[0]);
+	else if (is_iq(type))
 		block_iq(type, octet, fetch, in, rows, block, sums);
 	else if (type == TENSOR_Q2_K || type == TENSOR_Q3_K)
 		block_low(type, octet, fetch, in, rows, block, sums);

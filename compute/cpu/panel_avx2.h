@@ -146,10 +146,6 @@ FORCE_INLINE void tile_clear(struct tile *tile, int panels, int rows)
 	}
 }
 
-/* Keeps the compiler from adding up in another order: it would first multiply all, in more vectors
- * than there are registers. */
-#define IN_ORDER(vector) __asm__("" : "+x"(vector))
-
 /* Adds the products of `n` narrow vectors, no more than may be added up, with the columns from byte
  * `at` of each row on. The vectors of panel p begin at w + p * PANEL_STEP. */
 FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int panels,

@@ -26,6 +26,11 @@ FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x)
 	return _mm256_dpbusd_avx_epi32(narrow, w, x);
 }
 
+FORCE_INLINE __m256i narrow_add(__m256i a, __m256i b)
+{
+	return _mm256_add_epi32(a, b);
+}
+
 FORCE_INLINE __m256i add_sums(__m256i sums, __m256i narrow)
 {
 	return _mm256_add_epi32(sums, narrow);

@@ -67,6 +67,8 @@ FORCE_INLINE int vectors_together(uint32_t type);
 FORCE_INLINE int turned_together(uint32_t type);
 /* Products of unsigned weights, four columns in each lane. */
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x);
+/* Adds sums of products. */
+FORCE_INLINE __m256i narrow_add(__m256i a, __m256i b);
 /* Narrow sums join sums of 32 bits. */
 FORCE_INLINE __m256i add_sums(__m256i sums, __m256i narrow);
 

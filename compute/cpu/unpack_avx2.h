@@ -21,6 +21,10 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Keeps the compiler from adding up in another order: it would first multiply all, in more vectors
+ * than there are registers. */
+#define IN_ORDER(vector) __asm__("" : "+x"(vector))
+
 /* Eight rows of one block, `stride` bytes apart. */
 struct octet {
 	const uint8_t *bytes;
