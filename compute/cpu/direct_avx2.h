@@ -54,7 +54,7 @@ FORCE_INLINE void group_products(const struct source *source, int first, const s
 		products[r] = _mm256_setzero_si256();
 	UNROLL
 	for (int c = 0; c < vectors; c += n) {
-		__m256i narrow[ROWS_MAX] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+		__m256i narrow[ROWS_MAX];
 		if (is_wide(type)) {
 			add_signed(source_weights(source, first + c), in, rows,
 				   column + 4 * (size_t)c, products);
@@ -66,7 +66,8 @@ FORCE_INLINE void group_products(const struct source *source, int first, const s
 			UNROLL
 			for (int r = 0; r < rows; r++) {
 				const uint8_t *x = input_row(in, r) + column + 4 * (size_t)k;
-				narrow[r] = add_products(narrow[r], w, repeat_32(x));
+				narrow[r] = k == c ? products_of(w, repeat_32(x))
+						   : add_products(narrow[r], w, repeat_32(x));
 				IN_ORDER(narrow[r]);
 			}
 		}
@@ -210,7 +211,7 @@ FORCE_INLINE void turned_products(uint32_t type, const __m256i *w, __m256i signs
 		products[r] = _mm256_setzero_si256();
 	UNROLL
 	for (int c = 0; c < vectors; c += n) {
-		__m256i narrow[ROWS_MAX] = { _mm256_setzero_si256(), _mm256_setzero_si256() };
+		__m256i narrow[ROWS_MAX];
 		UNROLL
 		for (int k = c; k < c + n; k++) {
 			const __m256i mask = negative(signs, first + k);
@@ -220,7 +221,8 @@ FORCE_INLINE void turned_products(uint32_t type, const __m256i *w, __m256i signs
 					repeat_32(input_row(in, r) + column + 4 * (size_t)k);
 				const __m256i turned =
 					_mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
-				narrow[r] = add_products(narrow[r], w[k], turned);
+				narrow[r] = k == c ? products_of(w[k], turned)
+						   : add_products(narrow[r], w[k], turned);
 				IN_ORDER(narrow[r]);
 			}
 		}

@@ -102,11 +102,10 @@ FORCE_INLINE void joined_four(uint32_t type, struct octet octet, int first, int 
 		const uint8_t *row = octet.bytes + (size_t)(first + 2 * p) * octet.stride;
 		UNROLL
 		for (int v = 0; v < vectors; v++) {
-			const __m256i zero = _mm256_setzero_si256(), y = load_256(x + 32 * v);
+			const __m256i y = load_256(x + 32 * v);
 			const __m256i a = row_weights(type, row, chunk, v);
 			const __m256i b = row_weights(type, row + octet.stride, chunk, v);
-			pairs[p][v] = join_eights(type, add_products(zero, a, y),
-						  add_products(zero, b, y));
+			pairs[p][v] = join_eights(type, products_of(a, y), products_of(b, y));
 			IN_ORDER(pairs[p][v]);
 		}
 	}

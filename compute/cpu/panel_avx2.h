@@ -146,10 +146,10 @@ FORCE_INLINE void tile_clear(struct tile *tile, int panels, int rows)
 	}
 }
 
-/* Adds the products of `n` narrow vectors, no more than may be added up, with the columns from byte
- * `at` of each row on. The vectors of panel p begin at w + p * PANEL_STEP. */
-FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int panels,
-			     const struct tile_rows *x, size_t at, int rows)
+/* The products of `n` narrow vectors, no more than may be added up, with the columns from byte `at`
+ * of each row on. The vectors of panel p begin at w + p * PANEL_STEP. */
+FORCE_INLINE void tile_narrow(struct tile *tile, const __m256i *w, int n, int panels,
+			      const struct tile_rows *x, size_t at, int rows)
 {
 	UNROLL
 	for (int c = 0; c < n; c++) {
@@ -159,7 +159,12 @@ FORCE_INLINE void add_narrow(struct tile *tile, const __m256i *w, int n, int pan
 			UNROLL
 			for (int p = 0; p < panels; p++) {
 				__m256i *to = &tile->v[p][r];
-				*to = add_products(*to, w[(size_t)p * PANEL_STEP + c], y);
+				const __m256i v = w[(size_t)p * PANEL_STEP + c];
+				if (c > 0) {
+					*to = add_products(*to, v, y);
+					continue;
+				}
+				*to = products_of(v, y);
 				IN_ORDER(*to);
 			}
 		}
@@ -186,16 +191,71 @@ FORCE_INLINE void add_wide(struct tile *tile, const __m256i *w, int n, int panel
 	}
 }
 
-/* Adds narrow sums. */
-FORCE_INLINE void add_narrow_sums(struct tile *tile, const struct tile *narrow, int panels,
-				  int rows)
+/* Adds narrow sums; `first`: to nothing. */
+FORCE_INLINE void tile_sums(struct tile *tile, const struct tile *narrow, int panels, int rows,
+			    bool first)
 {
+	const __m256i zero = _mm256_setzero_si256();
 	UNROLL
 	for (int p = 0; p < panels; p++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			tile->v[p][r] = add_sums(tile->v[p][r], narrow->v[p][r]);
+			tile->v[p][r] = add_sums(first ? zero : tile->v[p][r], narrow->v[p][r]);
 	}
+}
+
+/* Whether few narrow sums fit together: then four vectors of weights meet one row after the other,
+ * as two tiles of sums would not find room in registers. */
+FORCE_INLINE bool is_by_rows(uint32_t type)
+{
+	return vectors_together(type) * group_width(type) <= 32;
+}
+
+/* The sums of four vectors and one row, joined by those of the vectors before unless `first`. */
+FORCE_INLINE void row_of_four(uint32_t type, struct tile *tile, const __m256i (*w)[4], int panels,
+			      const uint8_t *x, int row, bool first)
+{
+	const int n = vectors_together(type);
+	__m256i sums[TILE_PANELS];
+	UNROLL
+	for (int p = 0; p < panels; p++)
+		sums[p] = first ? _mm256_setzero_si256() : tile->v[p][row];
+	UNROLL
+	for (int c = 0; c < 4; c += n) {
+		__m256i narrow[TILE_PANELS];
+		UNROLL
+		for (int k = c; k < c + n; k++) {
+			const __m256i y = repeat_32(x + 4 * k);
+			UNROLL
+			for (int p = 0; p < panels; p++)
+				narrow[p] = k == c ? products_of(w[p][k], y)
+						   : add_products(narrow[p], w[p][k], y);
+		}
+		UNROLL
+		for (int p = 0; p < panels; p++)
+			sums[p] = add_sums(sums[p], narrow[p]);
+	}
+	UNROLL
+	for (int p = 0; p < panels; p++) {
+		tile->v[p][row] = sums[p];
+		IN_ORDER(tile->v[p][row]);
+	}
+}
+
+/* Four vectors of each panel and all rows. */
+FORCE_INLINE void tile_four(uint32_t type, struct tile *tile, const __m256i *w, int panels,
+			    const struct tile_rows *x, size_t at, int rows, bool first)
+{
+	__m256i own[TILE_PANELS][4];
+	UNROLL
+	for (int p = 0; p < panels; p++) {
+		UNROLL
+		for (int c = 0; c < 4; c++)
+			own[p][c] = w[(size_t)p * PANEL_STEP + c];
+	}
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		row_of_four(type, tile, (const __m256i(*)[4])own, panels, x->row[r] + at, r, first);
 }
 
 /* The products of one group of columns, which begin at byte `at` of each row; wide ones at column
@@ -204,18 +264,23 @@ FORCE_INLINE void tile_group(uint32_t type, struct tile *tile, const __m256i *w,
 			     const struct tile_rows *x, size_t at, const struct wide_rows *wide,
 			     size_t wide_at, int rows)
 {
-	const int vectors = group_width(type) / 4, n = vectors_together(type);
-	tile_clear(tile, panels, rows);
+	const int vectors = group_width(type) / 4;
+	const int n = is_by_rows(type) ? 4 : vectors_together(type);
 	if (is_wide(type)) {
+		tile_clear(tile, panels, rows);
 		add_wide(tile, w, 2 * vectors, panels, wide, wide_at, rows);
 		return;
 	}
 	UNROLL
 	for (int c = 0; c < vectors; c += n) {
+		const size_t column = at + 4 * (size_t)c;
 		struct tile narrow;
-		tile_clear(&narrow, panels, rows);
-		add_narrow(&narrow, w + c, n, panels, x, at + 4 * (size_t)c, rows);
-		add_narrow_sums(tile, &narrow, panels, rows);
+		if (is_by_rows(type)) {
+			tile_four(type, tile, w + c, panels, x, column, rows, c == 0);
+			continue;
+		}
+		tile_narrow(&narrow, w + c, n, panels, x, column, rows);
+		tile_sums(tile, &narrow, panels, rows, c == 0);
 	}
 }
 
@@ -225,13 +290,30 @@ struct part {
 	bool begins;       /* the segment; its sums so far are nothing */
 };
 
-FORCE_INLINE void sums_clear(int n_panels, int rows, __m256 (*sums)[ROWS_AT_ONCE])
+/* Sums of a tile, while its groups join them. */
+struct tile_floats {
+	__m256 v[TILE_PANELS][TILE_ROWS];
+};
+
+FORCE_INLINE void floats_load(struct tile_floats *floats, int panels, int rows, bool begins,
+			      __m256 (*sums)[ROWS_AT_ONCE])
 {
 	UNROLL
-	for (int p = 0; p < n_panels; p++) {
+	for (int p = 0; p < panels; p++) {
 		UNROLL
 		for (int r = 0; r < rows; r++)
-			sums[p][r] = _mm256_setzero_ps();
+			floats->v[p][r] = begins ? _mm256_setzero_ps() : sums[p][r];
+	}
+}
+
+FORCE_INLINE void floats_store(const struct tile_floats *floats, int panels, int rows,
+			       __m256 (*sums)[ROWS_AT_ONCE])
+{
+	UNROLL
+	for (int p = 0; p < panels; p++) {
+		UNROLL
+		for (int r = 0; r < rows; r++)
+			sums[p][r] = floats->v[p][r];
 	}
 }
 
@@ -243,8 +325,8 @@ FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_pane
 {
 	const size_t width = (size_t)group_width(type);
 	struct tile_rows x = tile_rows_of(in, rows);
-	if (part.begins)
-		sums_clear(n_panels, rows, sums);
+	struct tile_floats floats;
+	floats_load(&floats, n_panels, rows, part.begins, sums);
 	for (size_t g = 0; g < part.n; g++) {
 		const __m256i *w = panels->w + g * (width / (is_wide(type) ? 2 : 4));
 		struct tile tile;
@@ -257,10 +339,11 @@ FORCE_INLINE void tile_run(uint32_t type, const struct panel *panels, int n_pane
 				group_inputs(type, in, x.row[r], part.first + (uint32_t)g);
 			UNROLL
 			for (int p = 0; p < n_panels; p++)
-				sums[p][r] = step(type, tile.v[p][r], panels[p].scale[g],
-						  panels[p].min[g], &at, sums[p][r]);
+				floats.v[p][r] = step(type, tile.v[p][r], panels[p].scale[g],
+						      panels[p].min[g], &at, floats.v[p][r]);
 		}
 	}
+	floats_store(&floats, n_panels, rows, sums);
 }
 
 /* All panels of a strip times some rows. `sums` [panels][ROWS_AT_ONCE], from the first of the rows

@@ -21,6 +21,11 @@ FORCE_INLINE int turned_together(uint32_t type)
 	return vectors_together(type);
 }
 
+FORCE_INLINE __m256i products_of(__m256i w, __m256i x)
+{
+	return _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), w, x);
+}
+
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x)
 {
 	return _mm256_dpbusd_avx_epi32(narrow, w, x);

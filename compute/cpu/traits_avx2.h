@@ -65,7 +65,8 @@ FORCE_INLINE bool is_wide(uint32_t type);
 FORCE_INLINE int vectors_together(uint32_t type);
 /* The same for IQ2 and IQ3 where their activations take the signs and weights are small. */
 FORCE_INLINE int turned_together(uint32_t type);
-/* Products of unsigned weights, four columns in each lane. */
+/* Products of unsigned weights, four columns in each lane; the same, added to others. */
+FORCE_INLINE __m256i products_of(__m256i w, __m256i x);
 FORCE_INLINE __m256i add_products(__m256i narrow, __m256i w, __m256i x);
 /* Adds sums of products. */
 FORCE_INLINE __m256i narrow_add(__m256i a, __m256i b);
