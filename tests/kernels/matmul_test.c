@@ -93,6 +93,10 @@ static void example_check(const struct example *e, const char *what)
 }
 
 /* The variants beside C that this machine can run. */
+#ifdef HAVE_EMULATED_VNNI
+/* The table of AVX-VNNI with its instruction emulated. */
+extern const struct kernels kernels_emulated_vnni;
+#endif
 static const struct kernels *variants[4];
 static size_t variant_count;
 
@@ -456,5 +460,9 @@ int main(int argc, char **argv)
 		variants[variant_count] = kernels_select(names[i], NULL);
 		variant_count += variants[variant_count] != NULL;
 	}
+#ifdef HAVE_EMULATED_VNNI
+	if (kernels_select("avx2", NULL) && !kernels_select("avxvnni", NULL))
+		variants[variant_count++] = &kernels_emulated_vnni;
+#endif
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
