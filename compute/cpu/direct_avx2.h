@@ -199,30 +199,30 @@ FORCE_INLINE void block_low(uint32_t type, struct octet octet, struct fetch *fet
 	half_low(type, octet, fetch, &head, 1, in, rows, block, sums);
 }
 
-/* Products of a group of columns whose weights have lost their signs, which the activations take:
- * `signs` of 32 columns, of which the group's begin at vector `first`. */
-FORCE_INLINE void turned_products(uint32_t type, const __m256i *w, __m256i signs, int first,
+/* Products of 32 columns of IQ3 without their signs, which the activations take. */
+FORCE_INLINE void turned_products(uint32_t type, const struct k_head *head, int g,
 				  const struct inputs *in, int rows, size_t column,
 				  __m256i *products)
 {
-	const int vectors = group_width(type) / 4, n = turned_together(type);
+	const int n = turned_together(type);
 	UNROLL
 	for (int r = 0; r < rows; r++)
 		products[r] = _mm256_setzero_si256();
 	UNROLL
-	for (int c = 0; c < vectors; c += n) {
+	for (int c = 0; c < 8; c += n) {
 		__m256i narrow[ROWS_MAX];
 		UNROLL
 		for (int k = c; k < c + n; k++) {
-			const __m256i mask = negative(signs, first + k);
+			const __m256i w = entries_4(type, head, g, k);
+			const __m256i mask = negative(head->high[g], k);
 			UNROLL
 			for (int r = 0; r < rows; r++) {
 				const __m256i x =
 					repeat_32(input_row(in, r) + column + 4 * (size_t)k);
 				const __m256i turned =
 					_mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
-				narrow[r] = k == c ? products_of(w[k], turned)
-						   : add_products(narrow[r], w[k], turned);
+				narrow[r] = k == c ? products_of(w, turned)
+						   : add_products(narrow[r], w, turned);
 				IN_ORDER(narrow[r]);
 			}
 		}
@@ -230,6 +230,42 @@ FORCE_INLINE void turned_products(uint32_t type, const __m256i *w, __m256i signs
 		for (int r = 0; r < rows; r++)
 			products[r] = add_sums(products[r], narrow[r]);
 	}
+}
+
+/* The same for IQ2, whose weights stand in pieces of eight columns: `eights` of them from the
+ * `first` of columns 32g on. */
+FORCE_INLINE void eights_products(uint32_t type, const struct k_head *head, int g, int first,
+				  int eights, const struct inputs *in, int rows, size_t column,
+				  __m256i *products)
+{
+	const int together = turned_together(type) < eights ? turned_together(type) : eights;
+	__m256i sides[2][ROWS_MAX], narrow[2][ROWS_MAX];
+	UNROLL
+	for (int k = 0; k < eights; k++) {
+		UNROLL
+		for (int side = 0; side < 2; side++) {
+			const __m256i w = entries_8(type, head, g, first + k, side);
+			const __m256i mask = negative_8(head->high[g], first + k, side);
+			UNROLL
+			for (int r = 0; r < rows; r++) {
+				const __m256i zero = _mm256_setzero_si256();
+				const __m256i x =
+					repeat_64(input_row(in, r) + column + 8 * (size_t)k);
+				const __m256i turned =
+					_mm256_blendv_epi8(x, _mm256_sub_epi8(zero, x), mask);
+				__m256i *sums = &narrow[side][r];
+				*sums = add_products(k % together ? *sums : zero, w, turned);
+				IN_ORDER(*sums);
+				if (k % together == together - 1)
+					sides[side][r] = add_sums(
+						k < together ? zero : sides[side][r], *sums);
+			}
+		}
+	}
+	UNROLL
+	for (int r = 0; r < rows; r++)
+		products[r] = _mm256_add_epi32(join_sides(sides[0][r], sides[1][r], 0),
+					       join_sides(sides[0][r], sides[1][r], 1));
 }
 
 /* The step of weights that have their signs back. */
@@ -244,28 +280,27 @@ FORCE_INLINE void turned_step(uint32_t type, const __m256i *products, __m256 sca
 	}
 }
 
-/* Columns 32g to 32g + 31 of a block that was looked up in a grid. */
-FORCE_INLINE void groups_iq(uint32_t type, const __m256i w[8], const struct k_head *head, int g,
-			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
+/* The products of the `k`th group of columns 32g to 32g + 31 join the sums. */
+FORCE_INLINE void group_iq(uint32_t type, const __m256i *w, const struct k_head *head, int g, int k,
+			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
+	const int width = group_width(type), group = 32 / width * g + k;
+	const size_t place = (size_t)(256 / width) * block + (size_t)group;
+	const size_t column = (size_t)width * place;
+	const __m256 scale = head->scale[group];
 	const struct source source = { .type = type, .w = w };
-	const int vectors = group_width(type) / 4, groups = 8 / vectors;
-	UNROLL
-	for (int k = 0; k < groups; k++) {
-		const int group = groups * g + k;
-		const size_t place = (size_t)(8 * groups) * block + (size_t)group;
-		const size_t column = 256 * (size_t)block + 32 * (size_t)g + 16 * (size_t)k;
-		const __m256 scale = head->scale[group];
-		__m256i products[ROWS_MAX];
-		if (is_iq1(type)) {
-			group_products(&source, vectors * k, in, rows, column, products);
-			group_step(type, products, scale, scale, in, rows, place, sums);
-		} else {
-			turned_products(type, w + vectors * k, head->high[g], vectors * k, in, rows,
-					column, products);
-			turned_step(type, products, scale, in, rows, place, sums);
-		}
+	__m256i products[ROWS_MAX];
+	if (is_iq1(type)) {
+		group_products(&source, width / 4 * k, in, rows, column, products);
+		group_step(type, products, scale, scale, in, rows, place, sums);
+		return;
 	}
+	if (is_iq3(type))
+		turned_products(type, head, g, in, rows, column, products);
+	else
+		eights_products(type, head, g, width / 8 * k, width / 8, in, rows, column,
+				products);
+	turned_step(type, products, scale, in, rows, place, sums);
 }
 
 FORCE_INLINE void block_iq(uint32_t type, struct octet octet, struct fetch *fetch,
@@ -276,8 +311,11 @@ FORCE_INLINE void block_iq(uint32_t type, struct octet octet, struct fetch *fetc
 	for (int g = 0; g < 8; g++) {
 		__m256i w[8];
 		fetch_32(type, fetch);
-		unpack_unsigned(type, octet, &head, g, w);
-		groups_iq(type, w, &head, g, in, rows, block, sums);
+		if (is_iq1(type))
+			unpack_unsigned(type, &head, g, w);
+		UNROLL
+		for (int k = 0; k < 32 / group_width(type); k++)
+			group_iq(type, w, &head, g, k, in, rows, block, sums);
 	}
 }
 

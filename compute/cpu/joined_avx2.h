@@ -23,11 +23,6 @@ FORCE_INLINE int joined_vectors(uint32_t type)
 
 /* ---- weights of one row ---- */
 
-FORCE_INLINE __m256i load_256(const uint8_t *bytes)
-{
-	return _mm256_loadu_si256((const void *)bytes);
-}
-
 /* Vector `v` of a chunk: columns 32 * (joined_vectors * chunk + v) on of a block of one row. */
 FORCE_INLINE __m256i row_weights(uint32_t type, const uint8_t *block, int chunk, int v)
 {

@@ -30,13 +30,6 @@ static inline struct inputs inputs_of(const struct matmul *product)
 	};
 }
 
-FORCE_INLINE __m256i repeat_32(const void *bytes)
-{
-	int32_t value;
-	__builtin_memcpy(&value, bytes, sizeof(value));
-	return _mm256_set1_epi32(value);
-}
-
 FORCE_INLINE const uint8_t *input_row(const struct inputs *in, int row)
 {
 	return in->rows + (size_t)row * in->stride;

@@ -277,7 +277,7 @@ FORCE_INLINE void unpack_64(uint32_t type, struct octet octet, const struct k_he
 {
 	struct packed_64 packed;
 	if (is_iq(type)) {
-		unpack_64_iq(type, octet, head, part, w);
+		unpack_64_iq(type, head, part, w);
 		return;
 	}
 	if (type == TENSOR_Q2_K || type == TENSOR_Q3_K) {

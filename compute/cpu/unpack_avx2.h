@@ -37,12 +37,17 @@ struct k_head {
 	__m256 min[16];    /* dmin * min */
 	__m256i high[8];   /* Q5_K, Q3_K: top bits; bit g of a byte belongs to columns 32g on.
 			    * IQ2, IQ3: signs of columns 32g to 32g + 31. IQ1: see there */
-	__m256i index[32]; /* grids of more than 256 entries: two indexes in each lane */
+	__m256i index[32]; /* grids of more than 256 entries: indexes of 16 bits */
 };
 
 FORCE_INLINE __m128i load_128(const uint8_t *bytes)
 {
 	return _mm_loadu_si128((const void *)bytes);
+}
+
+FORCE_INLINE __m256i load_256(const uint8_t *bytes)
+{
+	return _mm256_loadu_si256((const void *)bytes);
 }
 
 /* 16 bytes of each row: out[i] has bytes 4i to 4i + 3 of row r in lane r. */
@@ -76,6 +81,20 @@ FORCE_INLINE void turn_32(struct octet octet, size_t offset, __m256i out[8])
 {
 	turn_16(octet, offset, out);
 	turn_16(octet, offset + 16, out + 4);
+}
+
+FORCE_INLINE __m256i repeat_32(const void *bytes)
+{
+	int32_t value;
+	__builtin_memcpy(&value, bytes, sizeof(value));
+	return _mm256_set1_epi32(value);
+}
+
+FORCE_INLINE __m256i repeat_64(const void *bytes)
+{
+	int64_t value;
+	__builtin_memcpy(&value, bytes, sizeof(value));
+	return _mm256_set1_epi64x(value);
 }
 
 /* The low halves of the lanes as F16. vcvtph2ps gives the bits of base/half.h (kernels test). */
