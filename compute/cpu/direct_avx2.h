@@ -161,31 +161,46 @@ FORCE_INLINE void block_6(struct octet octet, struct fetch *fetch, const struct 
 	}
 }
 
-/* Q2_K, Q3_K: columns of half a block in their order, two groups from each bit pair of the bytes.
- */
+/* Q2_K, Q3_K: products of 16 bytes of half a block, which have a group in each bit pair, 32 columns
+ * from each other: every other one of [8][rows]. */
+FORCE_INLINE void products_low(uint32_t type, struct octet octet, struct fetch *fetch,
+			       const struct k_head *head, int half, int piece,
+			       const struct inputs *in, int rows, uint32_t block,
+			       __m256i products[][ROWS_MAX])
+{
+	const size_t at = 32 * (size_t)half + 16 * (size_t)piece;
+	__m256i packed[4];
+	struct low_bytes bytes[4];
+	turn_16(octet, low_offset(type) + at, packed);
+	UNROLL
+	for (int c = 0; c < 4; c++)
+		bytes[c] = low_bytes(type, packed[c], top_of_half(type, head, 4 * piece + c, half));
+	UNROLL
+	for (int q = 0; q < 4; q++) {
+		const int group = 8 * half + 2 * q + piece;
+		__m256i w[4];
+		UNROLL
+		for (int c = 0; c < 4; c++)
+			w[c] = low_weights(type, &bytes[c], q);
+		const struct source source = { .type = type, .w = w };
+		if (q % 2 == 0)
+			fetch_32(type, fetch);
+		group_products(&source, 0, in, rows, 256 * (size_t)block + 16 * (size_t)group,
+			       products[2 * q + piece]);
+	}
+}
+
 FORCE_INLINE void half_low(uint32_t type, struct octet octet, struct fetch *fetch,
 			   const struct k_head *head, int half, const struct inputs *in, int rows,
 			   uint32_t block, __m256 *sums)
 {
-	__m256i packed[8];
-	struct low_bytes bytes[8];
-	turn_32(octet, low_offset(type) + 32 * (size_t)half, packed);
-	UNROLL
-	for (int c = 0; c < 8; c++)
-		bytes[c] = low_bytes(type, packed[c], top_of_half(type, head, c, half));
+	__m256i products[8][ROWS_MAX];
+	products_low(type, octet, fetch, head, half, 0, in, rows, block, products);
+	products_low(type, octet, fetch, head, half, 1, in, rows, block, products);
 	UNROLL
 	for (int g = 0; g < 8; g++) {
 		const int group = 8 * half + g;
-		if (g % 2 == 0)
-			fetch_32(type, fetch);
-		__m256i w[4], products[ROWS_MAX];
-		UNROLL
-		for (int c = 0; c < 4; c++)
-			w[c] = low_weights(type, &bytes[4 * (g % 2) + c], g / 2);
-		const struct source source = { .type = type, .w = w };
-		group_products(&source, 0, in, rows, 256 * (size_t)block + 16 * (size_t)group,
-			       products);
-		group_step(type, products, head->scale[group], head->min[group], in, rows,
+		group_step(type, products[g], head->scale[group], head->min[group], in, rows,
 			   16 * (size_t)block + (size_t)group, sums);
 	}
 }
