@@ -247,35 +247,40 @@ FORCE_INLINE void turned_products(uint32_t type, const struct k_head *head, int 
 	}
 }
 
+/* Eight columns of four rows of weights join the narrow sums, or begin them. `mask`: signs. */
+FORCE_INLINE void eight_products(__m256i w, __m256i mask, const struct inputs *in, int rows,
+				 size_t column, bool begins, __m256i *narrow)
+{
+	UNROLL
+	for (int r = 0; r < rows; r++) {
+		const __m256i x = repeat_64(input_row(in, r) + column);
+		const __m256i negated = _mm256_sub_epi8(_mm256_setzero_si256(), x);
+		const __m256i turned = _mm256_blendv_epi8(x, negated, mask);
+		narrow[r] = begins ? products_of(w, turned) : add_products(narrow[r], w, turned);
+		IN_ORDER(narrow[r]);
+	}
+}
+
 /* The same for IQ2, whose weights stand in pieces of eight columns: `eights` of them from the
  * `first` of columns 32g on. */
 FORCE_INLINE void eights_products(uint32_t type, const struct k_head *head, int g, int first,
 				  int eights, const struct inputs *in, int rows, size_t column,
 				  __m256i *products)
 {
-	const int together = turned_together(type) < eights ? turned_together(type) : eights;
+	const int n = turned_together(type) < eights ? turned_together(type) : eights;
 	__m256i sides[2][ROWS_MAX], narrow[2][ROWS_MAX];
 	UNROLL
-	for (int k = 0; k < eights; k++) {
+	for (int i = 0; i < 2 * eights; i++) {
+		const int k = i / 2, side = i % 2;
+		eight_products(entries_8(type, head, g, first + k, side),
+			       negative_8(head->high[g], first + k, side), in, rows,
+			       column + 8 * (size_t)k, k % n == 0, narrow[side]);
+		if (k % n < n - 1)
+			continue;
 		UNROLL
-		for (int side = 0; side < 2; side++) {
-			const __m256i w = entries_8(type, head, g, first + k, side);
-			const __m256i mask = negative_8(head->high[g], first + k, side);
-			UNROLL
-			for (int r = 0; r < rows; r++) {
-				const __m256i zero = _mm256_setzero_si256();
-				const __m256i x =
-					repeat_64(input_row(in, r) + column + 8 * (size_t)k);
-				const __m256i turned =
-					_mm256_blendv_epi8(x, _mm256_sub_epi8(zero, x), mask);
-				__m256i *sums = &narrow[side][r];
-				*sums = add_products(k % together ? *sums : zero, w, turned);
-				IN_ORDER(*sums);
-				if (k % together == together - 1)
-					sides[side][r] = add_sums(
-						k < together ? zero : sides[side][r], *sums);
-			}
-		}
+		for (int r = 0; r < rows; r++)
+			sides[side][r] = add_sums(k < n ? _mm256_setzero_si256() : sides[side][r],
+						  narrow[side][r]);
 	}
 	UNROLL
 	for (int r = 0; r < rows; r++)
