@@ -88,7 +88,7 @@ FORCE_INLINE void block_32(uint32_t type, struct octet octet, struct fetch *fetc
 	const __m256 d = unpack_32(type, octet, w, &min);
 	const struct source source = { .type = type, .w = w };
 	group_products(&source, 0, in, rows, 32 * (size_t)block, products);
-	group_step(type, products, d, min, in, rows, block, sums);
+	group_step(type, products, d, min, in, rows, block, false, sums);
 }
 
 /* ---- 256-blocks ---- */
@@ -110,7 +110,7 @@ FORCE_INLINE void part_256(uint32_t type, struct octet octet, struct fetch *fetc
 		group_products(&source, g * width / 4, in, rows,
 			       256 * (size_t)block + (size_t)column, products);
 		group_step(type, products, head->scale[group], head->min[group], in, rows,
-			   (size_t)(256 / width) * block + (size_t)group, sums);
+			   (size_t)(256 / width) * block + (size_t)group, false, sums);
 	}
 }
 
@@ -124,7 +124,7 @@ FORCE_INLINE void block_256(uint32_t type, struct octet octet, struct fetch *fet
 		part_256(type, octet, fetch, &head, part, in, rows, block, sums);
 }
 
-/* Q6_K: products of 64 columns whose groups do not follow one another: [16][rows]. */
+/* Q6_K: products of 64 columns whose groups do not follow one another: [8][rows]. */
 FORCE_INLINE void products_6(struct octet octet, struct fetch *fetch, int part,
 			     const struct inputs *in, int rows, uint32_t block,
 			     __m256i products[][ROWS_MAX])
@@ -156,7 +156,7 @@ FORCE_INLINE void block_6(struct octet octet, struct fetch *fetch, const struct 
 		for (int g = 0; g < 8; g++) {
 			const int group = 8 * half + g;
 			group_step(TENSOR_Q6_K, products[g], head.scale[group], head.min[group], in,
-				   rows, 16 * (size_t)block + (size_t)group, sums);
+				   rows, 16 * (size_t)block + (size_t)group, false, sums);
 		}
 	}
 }
@@ -201,7 +201,7 @@ FORCE_INLINE void half_low(uint32_t type, struct octet octet, struct fetch *fetc
 	for (int g = 0; g < 8; g++) {
 		const int group = 8 * half + g;
 		group_step(type, products[g], head->scale[group], head->min[group], in, rows,
-			   16 * (size_t)block + (size_t)group, sums);
+			   16 * (size_t)block + (size_t)group, false, sums);
 	}
 }
 
@@ -288,18 +288,6 @@ FORCE_INLINE void eights_products(uint32_t type, const struct k_head *head, int 
 					       join_sides(sides[0][r], sides[1][r], 1));
 }
 
-/* The step of weights that have their signs back. */
-FORCE_INLINE void turned_step(uint32_t type, const __m256i *products, __m256 scale,
-			      const struct inputs *in, int rows, size_t group, __m256 *sums)
-{
-	UNROLL
-	for (int r = 0; r < rows; r++) {
-		const struct group_inputs at =
-			group_inputs(type, in, input_row(in, r), (uint32_t)group);
-		sums[r] = step_signed(type, products[r], scale, scale, &at, sums[r]);
-	}
-}
-
 /* The products of the `k`th group of columns 32g to 32g + 31 join the sums. */
 FORCE_INLINE void group_iq(uint32_t type, const __m256i *w, const struct k_head *head, int g, int k,
 			   const struct inputs *in, int rows, uint32_t block, __m256 *sums)
@@ -312,7 +300,7 @@ FORCE_INLINE void group_iq(uint32_t type, const __m256i *w, const struct k_head 
 	__m256i products[ROWS_MAX];
 	if (is_iq1(type)) {
 		group_products(&source, width / 4 * k, in, rows, column, products);
-		group_step(type, products, scale, scale, in, rows, place, sums);
+		group_step(type, products, scale, scale, in, rows, place, false, sums);
 		return;
 	}
 	if (is_iq3(type))
@@ -320,7 +308,7 @@ FORCE_INLINE void group_iq(uint32_t type, const __m256i *w, const struct k_head 
 	else
 		eights_products(type, head, g, width / 8 * k, width / 8, in, rows, column,
 				products);
-	turned_step(type, products, scale, in, rows, place, sums);
+	group_step(type, products, scale, scale, in, rows, place, true, sums);
 }
 
 FORCE_INLINE void block_iq(uint32_t type, struct octet octet, struct fetch *fetch,

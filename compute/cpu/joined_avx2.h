@@ -130,14 +130,15 @@ FORCE_INLINE __m256 joined_chunk(uint32_t type, struct octet octet, struct fetch
 		if (groups == 1) {
 			const __m256i all = join_halves_of(type, lower[v], upper[v]);
 			group_step(type, &all, head->scale[group], head->min[group], in, 1, place,
-				   &sum);
+				   false, &sum);
 			continue;
 		}
 		const __m256i even = _mm256_permute2x128_si256(lower[v], upper[v], 0x20);
 		const __m256i odd = _mm256_permute2x128_si256(lower[v], upper[v], 0x31);
-		group_step(type, &even, head->scale[group], head->min[group], in, 1, place, &sum);
+		group_step(type, &even, head->scale[group], head->min[group], in, 1, place, false,
+			   &sum);
 		group_step(type, &odd, head->scale[group + 1], head->min[group + 1], in, 1,
-			   place + 1, &sum);
+			   place + 1, false, &sum);
 	}
 	return sum;
 }

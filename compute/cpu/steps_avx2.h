@@ -85,15 +85,18 @@ FORCE_INLINE __m256 step(uint32_t type, __m256i products, __m256 scale, __m256 m
 	return step_signed(type, products, scale, min, at, sum);
 }
 
-/* The step of group `group`, counted from the rows' beginning. */
+/* The step of group `group`, counted from the rows' beginning; `turned`: the products have the
+ * weights' signs, which the activations took. */
 FORCE_INLINE void group_step(uint32_t type, const __m256i *products, __m256 scale, __m256 min,
-			     const struct inputs *in, int rows, size_t group, __m256 *sums)
+			     const struct inputs *in, int rows, size_t group, bool turned,
+			     __m256 *sums)
 {
 	UNROLL
 	for (int r = 0; r < rows; r++) {
 		const struct group_inputs at =
 			group_inputs(type, in, input_row(in, r), (uint32_t)group);
-		sums[r] = step(type, products[r], scale, min, &at, sums[r]);
+		sums[r] = turned ? step_signed(type, products[r], scale, min, &at, sums[r])
+				 : step(type, products[r], scale, min, &at, sums[r]);
 	}
 }
 
