@@ -19,7 +19,7 @@
 #define PRODUCT_SHARE       4           /* and at most such a part of all memory */
 #define PRODUCT_BYTES_MAX   (1u << 30)
 #define PRODUCT_PIECES_MAX  32u
-#define PRODUCT_PIECE_OUTS  256u        /* of a single matrix: enough for all threads */
+#define PRODUCT_PIECE_OUTS  256u /* of a single matrix: enough for all threads */
 #define ATTENTION_POSITIONS 4096u
 #define ATTENTION_HEADS     4u
 #define ATTENTION_QUERIES   4u
@@ -43,14 +43,14 @@ static void fill(uint8_t *bytes, size_t size)
 		memcpy(bytes + i, bytes, size - i < first ? size - i : first);
 }
 
-/* Charged, on pages of its own, so that the system has all of it back; filled. NULL when there is no
- * room. Give back with `release`. */
+/* Charged, on pages of its own, so that the system has all of it back; filled. NULL when there is
+ * no room. Give back with `release`. */
 static uint8_t *take(const struct backend *backend, size_t size)
 {
 	if (!account_charge(backend_account(backend), ACCOUNT_BUFFERS, size))
 		return NULL;
-	uint8_t *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			      0);
+	uint8_t *bytes =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (bytes == MAP_FAILED) {
 		account_release(backend_account(backend), ACCOUNT_BUFFERS, size);
 		return NULL;
@@ -165,8 +165,8 @@ static size_t out_floats(const struct matmul *product)
 /* A guest: however much there is, no more than a share of what the model at hand may need. */
 static size_t product_bytes(const struct product_bench *bench)
 {
-	const uint64_t share = atomic_load(&backend_account(bench->backend)->limit_bytes) /
-			       PRODUCT_SHARE;
+	const uint64_t share =
+		atomic_load(&backend_account(bench->backend)->limit_bytes) / PRODUCT_SHARE;
 	return share < PRODUCT_BYTES ? (size_t)share : PRODUCT_BYTES;
 }
 
@@ -176,17 +176,19 @@ static bool product_take(struct product_bench *bench)
 	bench->rows = take(bench->backend, product->n_rows * bench->row_size);
 	bench->out = take(bench->backend, out_floats(product) * sizeof(float));
 	/* many rows are bound by arithmetic: where the weights lie does not matter then */
-	bench->n_matrices =
-		product->n_rows > 1 ? 1 : (uint32_t)(product_bytes(bench) / bench->matrix_bytes) + 1;
+	bench->n_matrices = product->n_rows > 1
+				    ? 1
+				    : (uint32_t)(product_bytes(bench) / bench->matrix_bytes) + 1;
 	if (bench->rows && bench->out)
 		bench->weights = take(bench->backend, bench->n_matrices * bench->matrix_bytes);
 	while (bench->rows && bench->out && !bench->weights && bench->n_matrices > 1) {
 		bench->n_matrices /= 2; /* a device with little memory: nearer to its caches */
 		bench->weights = take(bench->backend, bench->n_matrices * bench->matrix_bytes);
 	}
-	bench->n_pieces = bench->n_matrices > 1 ? bench->n_matrices
-						: product->n_out / PRODUCT_PIECE_OUTS;
-	bench->n_pieces = bench->n_pieces < PRODUCT_PIECES_MAX ? bench->n_pieces : PRODUCT_PIECES_MAX;
+	bench->n_pieces =
+		bench->n_matrices > 1 ? bench->n_matrices : product->n_out / PRODUCT_PIECE_OUTS;
+	bench->n_pieces =
+		bench->n_pieces < PRODUCT_PIECES_MAX ? bench->n_pieces : PRODUCT_PIECES_MAX;
 	bench->n_pieces += bench->n_pieces == 0;
 	bench->product.rows = bench->rows;
 	bench->product.out = (float *)(void *)bench->out;
@@ -414,54 +416,35 @@ static double disk_read(int fd, uint8_t *bytes, size_t size)
 	return done == size ? (double)size * 1e6 / (double)(took_us > 0 ? took_us : 1) : 0;
 }
 
-/* Two descriptors of a new file that has no name any more: whatever happens, nothing is left. */
-static bool open_nameless(char *path, int *written, int *read)
-{
-	*written = mkstemp(path);
-	if (*written < 0)
-		return false;
-	*read = uncached_open(path);
-	const int error = errno;
-	unlink(path);
-	if (*read >= 0)
-		return true;
-	close(*written);
-	errno = error;
-	return false;
-}
-
-static double measure_disk(int written, int read, uint8_t *bytes, int64_t budget_ms)
+static double measure_disk(int fd, uint8_t *bytes, int64_t budget_ms)
 {
 	size_t size;
 	fill(bytes, DISK_READ_BYTES);
-	errno = disk_write(written, bytes, budget_ms, &size);
-	return errno ? 0 : disk_read(read, bytes, size);
+	errno = disk_write(fd, bytes, budget_ms, &size);
+	if (errno)
+		return 0;
+	uncached_begin(fd);
+	return disk_read(fd, bytes, size);
 }
 
 double bench_disk(const char *folder, int64_t budget_ms, struct fail *fail)
 {
-	char path[4096];
-	int written, read;
-	if (!file_join(path, sizeof(path), folder, "primad-disk-XXXXXX")) {
-		fail_set(fail, FAIL_INVALID, "the folder's name %.100s... is too long", folder);
-		return 0;
-	}
 	if (file_space_left(folder) < 4ull * DISK_BYTES_MAX) {
 		fail_set(fail, FAIL_SPACE, "%s has too little free space to measure its disk",
 			 folder);
 		return 0;
 	}
 	uint8_t *bytes = aligned_alloc(UNCACHED_ALIGN, DISK_READ_BYTES);
-	if (!bytes || !open_nameless(path, &written, &read)) {
+	const int fd = bytes ? uncached_create(folder) : -1;
+	if (fd < 0) {
 		fail_errno(fail, bytes ? errno : ENOMEM, "cannot measure the disk of %s", folder);
 		free(bytes);
 		return 0;
 	}
-	const double rate = measure_disk(written, read, bytes, budget_ms);
+	const double rate = measure_disk(fd, bytes, budget_ms);
 	if (rate == 0)
 		fail_errno(fail, errno ? errno : EIO, "cannot measure the disk of %s", folder);
-	close(written);
-	close(read);
+	close(fd);
 	free(bytes);
 	return rate;
 }

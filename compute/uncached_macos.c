@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 
-int uncached_open(const char *path)
+int uncached_create(const char *folder)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		(void)fcntl(fd, F_NOCACHE, 1);
-	return fd;
+	return uncached_create_unlinked(folder);
+}
+
+void uncached_begin(int fd)
+{
+	(void)fcntl(fd, F_NOCACHE, 1);
 }
