@@ -161,20 +161,39 @@ FORCE_INLINE void block_6(struct octet octet, struct fetch *fetch, const struct 
 	}
 }
 
-/* Q2_K, Q3_K: products of 16 bytes of half a block, which have a group in each bit pair, 32 columns
- * from each other: every other one of [8][rows]. */
-FORCE_INLINE void products_low(uint32_t type, struct octet octet, struct fetch *fetch,
-			       const struct k_head *head, int half, int piece,
-			       const struct inputs *in, int rows, uint32_t block,
-			       __m256i products[][ROWS_MAX])
+/* What a block of Q2_K or Q3_K is multiplied with. */
+struct low_work {
+	uint32_t type;
+	struct octet octet;
+	const struct k_head *head;
+	const struct inputs *in;
+	int rows;
+	uint32_t block;
+};
+
+FORCE_INLINE void step_low(const struct low_work *work, const __m256i *products, int group,
+			   __m256 *sums)
 {
+	group_step(work->type, products, work->head->scale[group], work->head->min[group], work->in,
+		   work->rows, 16 * (size_t)work->block + (size_t)group, false, sums);
+}
+
+/* Products of 16 bytes of half a block, which have a group in each bit pair, 32 columns from each
+ * other: every other one of [8][rows]. `before`: those of the half before, whose steps wait for one
+ * another and are thus taken among the products of the second half. */
+FORCE_INLINE void products_low(const struct low_work *work, struct fetch *fetch, int half,
+			       int piece, __m256i products[][ROWS_MAX], __m256i before[][ROWS_MAX],
+			       __m256 *sums)
+{
+	const uint32_t type = work->type;
 	const size_t at = 32 * (size_t)half + 16 * (size_t)piece;
 	__m256i packed[4];
 	struct low_bytes bytes[4];
-	turn_16(octet, low_offset(type) + at, packed);
+	turn_16(work->octet, low_offset(type) + at, packed);
 	UNROLL
 	for (int c = 0; c < 4; c++)
-		bytes[c] = low_bytes(type, packed[c], top_of_half(type, head, 4 * piece + c, half));
+		bytes[c] = low_bytes(type, packed[c],
+				     top_of_half(type, work->head, 4 * piece + c, half));
 	UNROLL
 	for (int q = 0; q < 4; q++) {
 		const int group = 8 * half + 2 * q + piece;
@@ -185,23 +204,11 @@ FORCE_INLINE void products_low(uint32_t type, struct octet octet, struct fetch *
 		const struct source source = { .type = type, .w = w };
 		if (q % 2 == 0)
 			fetch_32(type, fetch);
-		group_products(&source, 0, in, rows, 256 * (size_t)block + 16 * (size_t)group,
+		group_products(&source, 0, work->in, work->rows,
+			       256 * (size_t)work->block + 16 * (size_t)group,
 			       products[2 * q + piece]);
-	}
-}
-
-FORCE_INLINE void half_low(uint32_t type, struct octet octet, struct fetch *fetch,
-			   const struct k_head *head, int half, const struct inputs *in, int rows,
-			   uint32_t block, __m256 *sums)
-{
-	__m256i products[8][ROWS_MAX];
-	products_low(type, octet, fetch, head, half, 0, in, rows, block, products);
-	products_low(type, octet, fetch, head, half, 1, in, rows, block, products);
-	UNROLL
-	for (int g = 0; g < 8; g++) {
-		const int group = 8 * half + g;
-		group_step(type, products[g], head->scale[group], head->min[group], in, rows,
-			   16 * (size_t)block + (size_t)group, false, sums);
+		if (half)
+			step_low(work, before[4 * piece + q], 4 * piece + q, sums);
 	}
 }
 
@@ -209,9 +216,18 @@ FORCE_INLINE void block_low(uint32_t type, struct octet octet, struct fetch *fet
 			    const struct inputs *in, int rows, uint32_t block, __m256 *sums)
 {
 	struct k_head head;
+	const struct low_work work = { type, octet, &head, in, rows, block };
+	__m256i first[8][ROWS_MAX], second[8][ROWS_MAX];
 	unpack_head(type, octet, &head);
-	half_low(type, octet, fetch, &head, 0, in, rows, block, sums);
-	half_low(type, octet, fetch, &head, 1, in, rows, block, sums);
+	UNROLL
+	for (int piece = 0; piece < 2; piece++)
+		products_low(&work, fetch, 0, piece, first, first, sums);
+	UNROLL
+	for (int piece = 0; piece < 2; piece++)
+		products_low(&work, fetch, 1, piece, second, first, sums);
+	UNROLL
+	for (int g = 0; g < 8; g++)
+		step_low(&work, second[g], 8 + g, sums);
 }
 
 /* Products of 32 columns of IQ3 without their signs, which the activations take. */
