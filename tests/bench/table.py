@@ -2,8 +2,8 @@
 
     python3 tests/bench/table.py FOLDER --oracle native=FOLDER --oracle avx2=FOLDER
 
-FOLDER holds random models of the shapes and formats that the aims name; what is missing is made (11 GB
-in all, and as much memory for the pages of the largest). The oracles are llama.cpp's, see engine.py,
+FOLDER holds random models of the shapes and formats that the aims name, and vocabularies; what is missing is
+made or fetched (11 GB in all, and as much memory for the pages of the largest). The oracles are llama.cpp's, see engine.py,
 which measures. One round an item by default, an hour and more on two cores: --only TEXT takes the lines
 whose name has TEXT in it, --quick shorter prompts and generations. A share of the read rate counts the
 bytes of the weights that a token reads, once."""
@@ -15,9 +15,13 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 import types
 
 import engine
+import tokenizer
+import vocabularies
 
 GEMMA = engine.ROOT / "build" / "model" / "gemma-3-270m-q4_k_m.gguf"
 FORMATS = ["q8_0", "q6_k", "q5_k", "q3_k", "pure_q2_k", "iq4_xs", "iq3_s", "iq3_xxs", "iq2_s", "iq2_xs",
@@ -35,7 +39,7 @@ SPEEDS = [
        dict.fromkeys(("avx2", "native"), (1.4, 1.2, None))) for mix in FORMATS),
 ]
 DEPTHS = ("attention, heads of 128", ("heads-128", "q4_k_m"), (4096, 8192))
-BUSY_AIM, ATTENTION_AIM, RESIDENT_AIM = 2.2, 1.5, 64
+BUSY_AIM, ATTENTION_AIM, RESIDENT_AIM, LOAD_AIM, TOKENS_AIM = 2.2, 1.5, 64, 1.5, 3
 
 
 def parse():
@@ -130,20 +134,57 @@ def show_busy(options, kind, oracle):
             f"<= {BUSY_AIM}", mine <= BUSY_AIM)
 
 
+def load(model):
+    """What bench_engine prints of a model that it has loaded."""
+    return subprocess.run([engine.BUILD / "tests" / "bench" / "bench_engine", "-r", "1", "-p", "64", "-n", "2",
+                           model], check=True, text=True, capture_output=True).stdout
+
+
+def seconds_of(out):
+    return float(re.search(r"loaded in ([\d.]+) s", out)[1])
+
+
+def read_seconds(path):
+    """Reading a file once, from the disk."""
+    leave_cache(path)
+    start = time.monotonic()
+    with path.open("rb", buffering=0) as file:
+        room = bytearray(1 << 20)
+        while file.readinto(room):
+            pass
+    return time.monotonic() - start
+
+
 def show_loading(options):
-    """Loading with the file in memory, and what is resident beyond weights and KV cache."""
+    """Loading from the disk and with the file in memory, and what is resident beyond weights and KV cache."""
     for name, made, *_ in SPEEDS[:2]:
         model = model_of(options.folder, made)
-        out = [subprocess.run([engine.BUILD / "tests" / "bench" / "bench_engine", "-r", "1", "-p", "64", "-n",
-                               "2", model], check=True, text=True, capture_output=True).stdout
-               for _ in range(2)][1]
-        seconds = float(re.search(r"loaded in ([\d.]+) s", out)[1])
+        plain = statistics.median(read_seconds(model) for _ in range(3))
+        leave_cache(model)
+        first, out = seconds_of(load(model)), load(model)
+        seconds = seconds_of(out)
         resident, weights, kv = (int(re.search(pattern, out)[1]) for pattern in
                                  (r"resident (\d+)", r"weights (\d+)", r"KV (\d+)"))
+        say(name, "native", 2, "load from disk", f"{first:8.2f} s, reading {plain:.2f}, {first / plain:5.2f}x",
+            f"<= {LOAD_AIM}x", first <= LOAD_AIM * plain)
         say(name, "native", 2, "load from memory", f"{seconds:8.2f} s for {weights} MiB", "<= 1 s a 5 GB",
             seconds <= max(1, weights / 4768))
         say(name, "native", 2, "resident", f"{resident:8} MiB, weights {weights}, KV {kv}",
             f"+ {RESIDENT_AIM} MiB", resident <= weights + kv + RESIDENT_AIM)
+
+
+def show_tokens(options, kind, oracle):
+    """Tokenizing a megabyte, one line a text: the slowest of the vocabularies by ratio."""
+    folder = options.folder / "vocabularies"
+    vocabularies.bring(folder)
+    given = types.SimpleNamespace(vocabularies=folder, oracle=str(oracle), rounds=options.rounds)
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = [(*row, name) for name in tokenizer.NAMES for row in
+                tokenizer.side_by_side(name, given, tokenizer.texts([]), pathlib.Path(scratch) / "text")]
+    for what in dict.fromkeys(row[0] for row in rows):
+        _, mine, other, ratio, name = min((row for row in rows if row[0] == what), key=lambda row: row[3])
+        say(f"1 MB of {what}", kind, 1, f"{name} at worst", f"{mine:8.1f} and {other:8.1f} MB/s, {ratio:5.2f}x",
+            f"{TOKENS_AIM}x", ratio >= TOKENS_AIM)
 
 
 def main():
@@ -160,6 +201,8 @@ def main():
             show_attention(options, kind, oracle)
         if options.only in "1.1B, a busy process each":
             show_busy(options, kind, oracle)
+        if options.only in "tokenizing":
+            show_tokens(options, kind, oracle)
     if options.only in "load, resident":
         show_loading(options)
 

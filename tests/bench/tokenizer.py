@@ -106,24 +106,35 @@ def theirs(oracle, text, runs):
 
 
 def side_by_side(name, options, known, scratch):
+    """Of each text (its name, MB/s, llama.cpp's, the ratio), without an oracle (name, MB/s, 0, 0); of
+    texts that this machine has too little of (name, 0, 0, 0)."""
     oracle = options.oracle and make_token_vectors.Vocabulary(
         options.oracle, vocabularies.file_of(name, options.vocabularies))
     for what, text in known.items():
         if len(text) < SIZE / 2:
-            print(f"{name:15} {what:8} too little of it here: use --text {what}=FILE")
+            yield what, 0, 0, 0
             continue
         scratch.write_bytes(text)
         pairs = [(ours(name, options.vocabularies, scratch, 2), oracle and theirs(oracle, text, 2))
                  for _ in range(options.rounds)]
         rate = len(text) / 1e6 / statistics.median(pair[0] for pair in pairs)
-        line = f"{name:15} {what:8} {rate:7.1f} MB/s"
-        if oracle:
-            other = len(text) / 1e6 / statistics.median(pair[1] for pair in pairs)
-            ratio = statistics.median(pair[1] / pair[0] for pair in pairs)
-            line += f"   llama.cpp {other:6.2f} MB/s   {ratio:6.1f} times"
-        print(line, flush=True)
+        if not oracle:
+            yield what, rate, 0, 0
+            continue
+        other = len(text) / 1e6 / statistics.median(pair[1] for pair in pairs)
+        yield what, rate, other, statistics.median(pair[1] / pair[0] for pair in pairs)
     if oracle:
         oracle.close()
+
+
+def show(name, what, rate, other, ratio):
+    if not rate:
+        print(f"{name:15} {what:8} too little of it here: use --text {what}=FILE")
+        return
+    line = f"{name:15} {what:8} {rate:7.1f} MB/s"
+    if other:
+        line += f"   llama.cpp {other:6.2f} MB/s   {ratio:6.1f} times"
+    print(line, flush=True)
 
 
 def slowest(name, options, known, scratch):
@@ -149,7 +160,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder) / "text"
         for name in options.names:
-            side_by_side(name, options, known, scratch)
+            for figures in side_by_side(name, options, known, scratch):
+                show(name, *figures)
         worst = max(slowest(name, options, bad, scratch) for name in options.names)
     sys.exit(worst >= 1)
 

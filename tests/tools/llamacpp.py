@@ -73,6 +73,13 @@ def load(folder):
     return lib
 
 
+def model_params(lib):
+    params = lib.llama_model_default_params()
+    if (params.vocab_only, params.use_extra_bufts) != (False, True):
+        raise SystemExit("this build of llama.cpp has another layout of its parameters")
+    return params
+
+
 class LlamaCpp:
     def __init__(self, folder, model, n_ctx=2048, threads=1):
         self.lib = lib = load(folder)
@@ -82,9 +89,7 @@ class LlamaCpp:
         if (params.n_ctx, params.n_batch, params.n_ubatch) != (512, 2048, 512):
             raise SystemExit("this build of llama.cpp has another layout of its parameters")
         params.n_ctx, params.n_threads, params.n_threads_batch = n_ctx, threads, threads
-        weights = lib.llama_model_default_params()
-        if (weights.vocab_only, weights.use_extra_bufts) != (False, True):
-            raise SystemExit("this build of llama.cpp has another layout of its parameters")
+        weights = model_params(lib)
         weights.use_extra_bufts = not has_blas(folder)
         self.model = lib.llama_model_load_from_file(os.fsencode(model), weights)
         if not self.model:

@@ -116,8 +116,8 @@ class Vocabulary:
         self.lib = llamacpp.load(folder)
         self.quiet = llamacpp.LOG(lambda level, text, data: None)
         self.lib.llama_log_set(self.quiet, None)
-        params = self.lib.llama_model_default_params()
-        params.rest[9] |= 1  # vocab_only, the first of the flags
+        params = llamacpp.model_params(self.lib)
+        params.vocab_only = True
         self.model = self.lib.llama_model_load_from_file(os.fsencode(path), params)
         if not self.model:
             raise SystemExit(f"llama.cpp cannot load {path}")
