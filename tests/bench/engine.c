@@ -195,7 +195,8 @@ static bool run(struct bench *bench, struct backend *backend, const struct model
 	fail_set(fail, FAIL_INVALID, "the engine refused the work");
 	const bool good = !drive_sequence(bench->slice, WORK_OPEN, SEQUENCE_BEFORE, 0, 0) &&
 			  pass_all(bench, SEQUENCE_BEFORE, 0, bench->options.depth, CHUNK) &&
-			  measure(bench, 1, 1) > 0 && /* warm */
+			  /* As llama-bench does. */
+			  measure(bench, bench->options.prompt, bench->options.prompt) >= 0 &&
 			  report(bench, "pp", bench->options.prompt, bench->options.prompt) &&
 			  report(bench, "tg", bench->options.generate, 1);
 	if (good)
