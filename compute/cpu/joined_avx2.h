@@ -60,12 +60,13 @@ FORCE_INLINE __m256i joined_widen(uint32_t type, int level, __m256i v)
 	return level == room_levels(type) ? add_sums(_mm256_setzero_si256(), v) : v;
 }
 
-/* Each half of the result: eight bytes of a, eight of b. */
+/* Each half of the result: eight bytes of a, eight of b. (A shuffle of doubles would do the same,
+ * but what passes between units of integers and of floats comes later.) */
 FORCE_INLINE __m256i join_eights(uint32_t type, __m256i a, __m256i b)
 {
 	const __m256i own = _mm256_blend_epi32(a, b, 0xcc);
-	const __m256d other = _mm256_shuffle_pd(_mm256_castsi256_pd(a), _mm256_castsi256_pd(b), 5);
-	return joined_widen(type, 1, joined_add(type, 0, own, _mm256_castpd_si256(other)));
+	const __m256i other = _mm256_alignr_epi8(b, a, 8);
+	return joined_widen(type, 1, joined_add(type, 0, own, other));
 }
 
 /* Each half of the result: four bytes of each of a's two rows, four of each of b's. */
@@ -109,9 +110,20 @@ FORCE_INLINE void joined_four(uint32_t type, struct octet octet, int first, int 
 		joined[v] = join_fours(type, pairs[0][v], pairs[1][v]);
 }
 
+/* The step of a block's group, whose scale is made only now: all at once they would be written to
+ * the stack and read back. */
+FORCE_INLINE __m256 joined_step(uint32_t type, __m256i products, const struct k_scales *scales,
+				int group, const struct inputs *in, uint32_t block, __m256 sum)
+{
+	const size_t place = 256 / (size_t)group_width(type) * block + (size_t)group;
+	group_step(type, &products, group_scale(type, scales, group),
+		   group_min(type, scales, group), in, 1, place, false, &sum);
+	return sum;
+}
+
 /* Some vectors of a block join the sum, group after group. */
 FORCE_INLINE __m256 joined_chunk(uint32_t type, struct octet octet, struct fetch *fetch,
-				 const struct k_head *head, int chunk, const struct inputs *in,
+				 const struct k_scales *scales, int chunk, const struct inputs *in,
 				 uint32_t block, __m256 sum)
 {
 	const int vectors = joined_vectors(type), groups = 32 / group_width(type);
@@ -124,21 +136,17 @@ FORCE_INLINE __m256 joined_chunk(uint32_t type, struct octet octet, struct fetch
 	UNROLL
 	for (int v = 0; v < vectors; v++) {
 		const int group = groups * (vectors * chunk + v);
-		const size_t place = (size_t)(8 * groups) * block + (size_t)group;
 		if (v >= 2)
 			fetch_32(type, fetch);
 		if (groups == 1) {
 			const __m256i all = join_halves_of(type, lower[v], upper[v]);
-			group_step(type, &all, head->scale[group], head->min[group], in, 1, place,
-				   false, &sum);
+			sum = joined_step(type, all, scales, group, in, block, sum);
 			continue;
 		}
 		const __m256i even = _mm256_permute2x128_si256(lower[v], upper[v], 0x20);
 		const __m256i odd = _mm256_permute2x128_si256(lower[v], upper[v], 0x31);
-		group_step(type, &even, head->scale[group], head->min[group], in, 1, place, false,
-			   &sum);
-		group_step(type, &odd, head->scale[group + 1], head->min[group + 1], in, 1,
-			   place + 1, false, &sum);
+		sum = joined_step(type, even, scales, group, in, block, sum);
+		sum = joined_step(type, odd, scales, group + 1, in, block, sum);
 	}
 	return sum;
 }
@@ -146,11 +154,11 @@ FORCE_INLINE __m256 joined_chunk(uint32_t type, struct octet octet, struct fetch
 FORCE_INLINE __m256 joined_block(uint32_t type, struct octet octet, struct fetch *fetch,
 				 const struct inputs *in, uint32_t block, __m256 sum)
 {
-	struct k_head head;
-	unpack_head(type, octet, &head);
+	struct k_scales scales;
+	load_scales(type, octet, &scales);
 	UNROLL
 	for (int chunk = 0; chunk < 8 / joined_vectors(type); chunk++)
-		sum = joined_chunk(type, octet, fetch, &head, chunk, in, block, sum);
+		sum = joined_chunk(type, octet, fetch, &scales, chunk, in, block, sum);
 	return sum;
 }
 

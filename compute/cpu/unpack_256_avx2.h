@@ -9,53 +9,25 @@
 
 /* ---- what groups share ---- */
 
-/* Q4_K, Q5_K: d, dmin and twelve bytes of scales. */
-FORCE_INLINE void unpack_head_45(struct octet octet, struct k_head *head)
-{
-	const __m256i six = _mm256_set1_epi8(63), four = _mm256_set1_epi8(15);
-	const __m256i top = _mm256_set1_epi8(0x30);
-	__m256i v[4];
-	turn_16(octet, 0, v);
-	const __m256 d = low_halves(v[0]), dmin = low_halves(_mm256_srli_epi32(v[0], 16));
-	const __m256i scale[2] = {
-		_mm256_and_si256(v[1], six),
-		_mm256_or_si256(_mm256_and_si256(v[3], four),
-				_mm256_and_si256(_mm256_srli_epi16(v[1], 2), top)),
-	};
-	const __m256i min[2] = {
-		_mm256_and_si256(v[2], six),
-		_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
-				_mm256_and_si256(_mm256_srli_epi16(v[2], 2), top)),
-	};
-	UNROLL
-	for (int j = 0; j < 8; j++) {
-		head->scale[j] = _mm256_mul_ps(d, byte_float(scale[j / 4], j % 4));
-		head->min[j] = _mm256_mul_ps(dmin, byte_float(min[j / 4], j % 4));
-	}
-}
-
-FORCE_INLINE void unpack_head_6(struct octet octet, struct k_head *head)
-{
-	const __m256 d = _mm256_mul_ps(load_halves(octet, 208), _mm256_set1_ps(0x1p-24f));
-	__m256i v[4];
-	turn_16(octet, 192, v);
-	UNROLL
-	for (int j = 0; j < 16; j++)
-		head->scale[j] = _mm256_mul_ps(d, signed_byte_float(v[j / 4], j % 4));
-}
+/* What scales of K formats are made from, each when it is wanted: byte j % 4 of vector j / 4
+ * belongs to group j. */
+struct k_scales {
+	__m256 d, dmin;
+	__m256i scale[4], min[4];
+};
 
 /* Q2_K: four bits of scale, four of minimum. */
-FORCE_INLINE void unpack_head_2(struct octet octet, struct k_head *head)
+FORCE_INLINE void load_scales_2(struct octet octet, struct k_scales *scales)
 {
 	const __m256i both = load_words(octet, 80);
-	const __m256 d = low_halves(both), dmin = low_halves(_mm256_srli_epi32(both, 16));
 	__m256i v[4];
+	scales->d = low_halves(both);
+	scales->dmin = low_halves(_mm256_srli_epi32(both, 16));
 	turn_16(octet, 0, v);
 	UNROLL
-	for (int j = 0; j < 16; j++) {
-		const __m256i scale = nibbles_low(v[j / 4]), min = nibbles_high(v[j / 4]);
-		head->scale[j] = _mm256_mul_ps(d, byte_float(scale, j % 4));
-		head->min[j] = _mm256_mul_ps(dmin, byte_float(min, j % 4));
+	for (int i = 0; i < 4; i++) {
+		scales->scale[i] = nibbles_low(v[i]);
+		scales->min[i] = nibbles_high(v[i]);
 	}
 }
 
@@ -74,22 +46,78 @@ FORCE_INLINE __m256i join_halves(__m256i first, __m256i next)
 }
 
 /* Q3_K: see decode_q3_k. The last sixteen bytes of the block are read, two more than needed. */
-FORCE_INLINE void unpack_head_3(struct octet octet, struct k_head *head)
+FORCE_INLINE void load_scales_3(struct octet octet, struct k_scales *scales)
 {
 	__m256i v[4];
 	turn_16(octet, 94, v);
-	const __m256 d =
-		_mm256_mul_ps(low_halves(_mm256_srli_epi32(v[3], 16)), _mm256_set1_ps(0x1p-24f));
+	scales->d = low_halves(_mm256_srli_epi32(v[3], 16));
 	const __m256i low[2] = { join_halves(v[0], v[1]), join_halves(v[1], v[2]) };
 	const __m256i high = join_halves(v[2], v[3]);
 	UNROLL
 	for (int k = 0; k < 4; k++) {
 		const __m256i four = k < 2 ? nibbles_low(low[k]) : nibbles_high(low[k - 2]);
-		const __m256i scale = _mm256_sub_epi8(_mm256_or_si256(four, top_bits(high, k)),
-						      _mm256_set1_epi8(32));
-		UNROLL
-		for (int i = 0; i < 4; i++)
-			head->scale[4 * k + i] = _mm256_mul_ps(d, signed_byte_float(scale, i));
+		scales->scale[k] = _mm256_sub_epi8(_mm256_or_si256(four, top_bits(high, k)),
+						   _mm256_set1_epi8(32));
+	}
+}
+
+/* Q4_K, Q5_K: d, dmin and twelve bytes of scales. */
+FORCE_INLINE void load_scales_45(struct octet octet, struct k_scales *scales)
+{
+	const __m256i six = _mm256_set1_epi8(63), four = _mm256_set1_epi8(15);
+	const __m256i top = _mm256_set1_epi8(0x30);
+	__m256i v[4];
+	turn_16(octet, 0, v);
+	scales->d = low_halves(v[0]);
+	scales->dmin = low_halves(_mm256_srli_epi32(v[0], 16));
+	scales->scale[0] = _mm256_and_si256(v[1], six);
+	scales->scale[1] = _mm256_or_si256(_mm256_and_si256(v[3], four),
+					   _mm256_and_si256(_mm256_srli_epi16(v[1], 2), top));
+	scales->min[0] = _mm256_and_si256(v[2], six);
+	scales->min[1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(v[3], 4), four),
+					 _mm256_and_si256(_mm256_srli_epi16(v[2], 2), top));
+}
+
+FORCE_INLINE void load_scales(uint32_t type, struct octet octet, struct k_scales *scales)
+{
+	if (type == TENSOR_Q2_K) {
+		load_scales_2(octet, scales);
+	} else if (type == TENSOR_Q3_K) {
+		load_scales_3(octet, scales);
+	} else if (type == TENSOR_Q6_K) {
+		scales->d = load_halves(octet, 208);
+		turn_16(octet, 192, scales->scale);
+	} else {
+		load_scales_45(octet, scales);
+	}
+	if (!has_minima(type)) /* signed scales come times 2^24 */
+		scales->d = _mm256_mul_ps(scales->d, _mm256_set1_ps(0x1p-24f));
+}
+
+/* d * scale */
+FORCE_INLINE __m256 group_scale(uint32_t type, const struct k_scales *scales, int group)
+{
+	const __m256i bytes = scales->scale[group / 4];
+	return _mm256_mul_ps(scales->d, has_minima(type) ? byte_float(bytes, group % 4)
+							 : signed_byte_float(bytes, group % 4));
+}
+
+/* dmin * min; nothing where there are none. */
+FORCE_INLINE __m256 group_min(uint32_t type, const struct k_scales *scales, int group)
+{
+	if (!has_minima(type))
+		return _mm256_setzero_ps();
+	return _mm256_mul_ps(scales->dmin, byte_float(scales->min[group / 4], group % 4));
+}
+
+FORCE_INLINE void unpack_scales(uint32_t type, struct octet octet, struct k_head *head)
+{
+	struct k_scales scales;
+	load_scales(type, octet, &scales);
+	UNROLL
+	for (int j = 0; j < 256 / group_width(type); j++) {
+		head->scale[j] = group_scale(type, &scales, j);
+		head->min[j] = group_min(type, &scales, j);
 	}
 }
 
@@ -113,22 +141,18 @@ FORCE_INLINE void unpack_head_iq4(struct octet octet, struct k_head *head)
 FORCE_INLINE void unpack_head(uint32_t type, struct octet octet, struct k_head *head)
 {
 	switch (type) {
-	case TENSOR_Q2_K:
-		unpack_head_2(octet, head);
-		break;
 	case TENSOR_Q3_K:
-		unpack_head_3(octet, head);
 		turn_32(octet, 0, head->high);
-		break;
-	case TENSOR_Q4_K:
-		unpack_head_45(octet, head);
+		unpack_scales(type, octet, head);
 		break;
 	case TENSOR_Q5_K:
-		unpack_head_45(octet, head);
 		turn_32(octet, 16, head->high);
+		unpack_scales(type, octet, head);
 		break;
+	case TENSOR_Q2_K:
+	case TENSOR_Q4_K:
 	case TENSOR_Q6_K:
-		unpack_head_6(octet, head);
+		unpack_scales(type, octet, head);
 		break;
 	case TENSOR_IQ4_XS:
 		unpack_head_iq4(octet, head);
