@@ -106,6 +106,41 @@ def test_a_type_that_is_not_known_is_named(alone, model):
     assert status == 400 and "99" in sentence(answer), answer
 
 
+def tensor_field(data, tensor, offset):
+    """Where eight bytes of a tensor's entry lie: its shape, or behind it its type and offset."""
+    at = tensor.field.offset + 8 + len(tensor.name) + 4
+    return at + (8 * len(tensor.shape) + 4 if offset else 0)
+
+
+def broken_models(model):
+    """name, bytes, what the refusal must say."""
+    import gguf
+    good, reader = model.read_bytes(), gguf.GGUFReader(str(model))
+    tensor = next(t for t in reader.tensors if len(t.shape) == 2)
+    for name, offset, value, words in [("far", True, 1 << 60, [tensor.name, "end"]),
+                                       ("narrow", False, 7, [tensor.name, "7 columns", "32"])]:
+        data = bytearray(good)
+        at = tensor_field(data, tensor, offset)
+        data[at:at + 8] = value.to_bytes(8, "little")
+        yield name, bytes(data), words
+    yield "key", good.replace(b"gemma3.block_count", b"gemma3.block_xount"), ["gemma3.block_count"]
+    tokens = reader.fields["tokenizer.ggml.tokens"]
+    texts = [bytes(tokens.parts[i]) for i in tokens.data]
+    first, second = next((i, i + 1) for i in range(260, len(texts) - 1)
+                         if len(texts[i]) == len(texts[i + 1]))
+    entry = len(texts[second]).to_bytes(8, "little")
+    yield ("twice", good.replace(entry + texts[second], entry + texts[first]),
+           [f"tokens {first} and {second}", "equal"])
+
+
+def test_what_is_wrong_with_a_model_is_said(alone, model):
+    daemon = alone().start()
+    for name, data, words in broken_models(model):
+        assert data != model.read_bytes(), name
+        status, answer = upload(daemon, f"{name}.gguf", data)
+        assert status == 400 and all(w in sentence(answer) for w in words), (name, answer)
+
+
 def test_a_model_that_fits_nowhere(alone, tmp_path):
     big = tiny_model(tmp_path, context=512, **{**SHAPE, "layers": 8, "embd": 512, "ff": 2048,
                                                "vocab": 8000})
