@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Looks before sleeping, some tens of microseconds. */
 #define SPINS 2000
@@ -16,18 +17,25 @@ struct worker {
 	uint32_t index;
 };
 
+/* A thread's pieces that nobody has taken: the first in the low half, the end in the high half.
+ * Its owner takes the first, so that what it reads follows on what it has read and asked for
+ * ahead; who has nothing left takes the last. */
+struct range {
+	_Alignas(64) atomic_uint_fast64_t pieces;
+};
+
 struct pool {
 	uint32_t threads;
 	uint32_t started; /* workers that run */
 	struct worker *workers;
+	struct range *ranges; /* [threads] */
 
-	/* The run. Written by the leader before `left` becomes positive; a thread that has taken a
-	 * piece may read them, since the run cannot end before that piece is done. */
+	/* The run. Written by the leader before there are pieces to take; a thread that has taken
+	 * one may read them, since the run cannot end before that piece is done. */
 	pool_fn fn;
 	void *context;
 	uint32_t n_pieces;
-	/* High half: number of the run. Low half: pieces not yet taken. */
-	_Alignas(64) atomic_uint_fast64_t ticket;
+	_Alignas(64) atomic_uint runs; /* begun so far */
 	_Alignas(64) atomic_uint done; /* pieces finished in this run */
 
 	_Alignas(64) pthread_mutex_t lock; /* for sleeping only */
@@ -46,17 +54,36 @@ static void relax(void)
 #endif
 }
 
-/* Takes one piece if there is one. */
-static bool take(struct pool *pool, uint32_t *piece)
+static uint_fast64_t pieces_of(uint32_t first, uint32_t end)
 {
-	uint_fast64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
-	while ((uint32_t)ticket)
-		if (atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1,
+	return (uint_fast64_t)end << 32 | first;
+}
+
+/* Takes one piece of a range if there is one. That the range is a later run's by now does no harm.
+ */
+static bool take_of(struct range *range, bool own, uint32_t *piece)
+{
+	uint_fast64_t pieces = atomic_load_explicit(&range->pieces, memory_order_acquire);
+	for (;;) {
+		const uint32_t first = (uint32_t)pieces, end = (uint32_t)(pieces >> 32);
+		if (first == end)
+			return false;
+		*piece = own ? first : end - 1;
+		const uint_fast64_t left =
+			own ? pieces_of(first + 1, end) : pieces_of(first, end - 1);
+		if (atomic_compare_exchange_weak_explicit(&range->pieces, &pieces, left,
 							  memory_order_acq_rel,
-							  memory_order_acquire)) {
-			*piece = pool->n_pieces - (uint32_t)ticket;
+							  memory_order_acquire))
 			return true;
-		}
+	}
+}
+
+/* Takes one piece if there is one, of the thread's own if it has any. */
+static bool take(struct pool *pool, uint32_t thread, uint32_t *piece)
+{
+	for (uint32_t i = 0; i < pool->threads; i++)
+		if (take_of(&pool->ranges[(thread + i) % pool->threads], i == 0, piece))
+			return true;
 	return false;
 }
 
@@ -64,7 +91,7 @@ static bool take(struct pool *pool, uint32_t *piece)
 static void work(struct pool *pool, uint32_t thread)
 {
 	uint32_t piece;
-	while (take(pool, &piece)) {
+	while (take(pool, thread, &piece)) {
 		const uint32_t n_pieces = pool->n_pieces;
 		pool->fn(pool->context, piece, thread);
 		if (atomic_fetch_add(&pool->done, 1) + 1 != n_pieces)
@@ -77,21 +104,22 @@ static void work(struct pool *pool, uint32_t thread)
 	}
 }
 
-static bool has_work(struct pool *pool)
+/* `run`: the last one that the thread has seen. */
+static bool has_work(struct pool *pool, uint32_t run)
 {
-	return (uint32_t)atomic_load(&pool->ticket) || atomic_load(&pool->stop);
+	return atomic_load(&pool->runs) != run || atomic_load(&pool->stop);
 }
 
-static void wait_for_work(struct pool *pool)
+static void wait_for_work(struct pool *pool, uint32_t run)
 {
 	for (int i = 0; i < SPINS; i++) {
-		if (has_work(pool))
+		if (has_work(pool, run))
 			return;
 		relax();
 	}
 	pthread_mutex_lock(&pool->lock);
 	atomic_fetch_add(&pool->sleepers, 1);
-	while (!has_work(pool))
+	while (!has_work(pool, run))
 		pthread_cond_wait(&pool->work, &pool->lock);
 	atomic_fetch_sub(&pool->sleepers, 1);
 	pthread_mutex_unlock(&pool->lock);
@@ -103,8 +131,9 @@ static void *worker_main(void *argument)
 	struct pool *pool = worker->pool;
 	kernels_prepare_thread();
 	while (!atomic_load(&pool->stop)) {
+		const uint32_t run = atomic_load(&pool->runs);
 		work(pool, worker->index);
-		wait_for_work(pool);
+		wait_for_work(pool, run);
 	}
 	return NULL;
 }
@@ -133,6 +162,17 @@ static void wake(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+/* An even share of the pieces for each thread. */
+static void share_out(struct pool *pool, uint32_t n_pieces)
+{
+	uint32_t first = 0;
+	for (uint32_t i = 0; i < pool->threads; i++) {
+		const uint32_t end = (uint32_t)((uint64_t)n_pieces * (i + 1) / pool->threads);
+		atomic_store(&pool->ranges[i].pieces, pieces_of(first, end));
+		first = end;
+	}
+}
+
 void pool_run(struct pool *pool, pool_fn fn, void *context, uint32_t n_pieces)
 {
 	if (pool->threads == 1 || n_pieces <= 1) {
@@ -144,8 +184,8 @@ void pool_run(struct pool *pool, pool_fn fn, void *context, uint32_t n_pieces)
 	pool->context = context;
 	pool->n_pieces = n_pieces;
 	atomic_store(&pool->done, 0);
-	const uint_fast64_t run = (atomic_load(&pool->ticket) >> 32) + 1;
-	atomic_store(&pool->ticket, run << 32 | n_pieces);
+	share_out(pool, n_pieces);
+	atomic_fetch_add(&pool->runs, 1);
 	wake(pool);
 	work(pool, 0);
 	wait_for_done(pool);
@@ -188,7 +228,10 @@ struct pool *pool_create(uint32_t threads, struct fail *fail)
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->finished, NULL);
 	pool->workers = calloc(threads, sizeof(*pool->workers));
-	if (!pool->workers) {
+	pool->ranges = aligned_alloc(_Alignof(struct range), threads * sizeof(*pool->ranges));
+	if (pool->ranges)
+		memset(pool->ranges, 0, threads * sizeof(*pool->ranges));
+	if (!pool->workers || !pool->ranges) {
 		fail_set(fail, FAIL_MEMORY, "no memory for the compute threads");
 		goto fail;
 	}
@@ -213,6 +256,7 @@ void pool_destroy(struct pool *pool)
 	pthread_cond_destroy(&pool->work);
 	pthread_cond_destroy(&pool->finished);
 	pthread_mutex_destroy(&pool->lock);
+	free(pool->ranges);
 	free(pool->workers);
 	free(pool);
 }

@@ -1,8 +1,9 @@
 /* pool.h: the compute threads: one leader, who calls, and workers that live as long as the pool.
  *
- * Work is handed out in small pieces through one counter: a core that is slow or busy with
- * somebody else's work takes fewer of them. Between runs workers spin briefly, since the next run
- * mostly follows at once, then sleep; an idle pool uses no CPU. */
+ * Work is handed out in small pieces. Each thread has a range of them to begin with, for what lies
+ * together in memory is best read by one; when it has none left it takes those of others, so that a
+ * core that is slow or busy with somebody else's work does fewer. Between runs workers spin
+ * briefly, since the next run mostly follows at once, then sleep; an idle pool uses no CPU. */
 #ifndef COMPUTE_CPU_POOL_H
 #define COMPUTE_CPU_POOL_H
 

@@ -5,9 +5,10 @@
 
 In each round bench_engine and llama-bench take turns, so that other load falls on all alike: a prompt
 of 512 and a generation of 64, with 1 and 2 threads. llama.cpp runs with `--repack 0` and `--repack 1`,
-primad before each of them; of both engines the best run counts. A round gives one ratio, primad to llama.cpp; the median of the rounds'
-ratios is printed, beside both engines' median rates. For generations also the share of the memory's
-read rate (bench_bandwidth, in the same round): weight bytes of a token times tokens per second.
+primad before each of them; of both engines the best run counts. A round gives one ratio, primad to
+llama.cpp; the median of the rounds' ratios is printed, beside both engines' median rates. For
+generations also the share of the memory's read rate (bench_bandwidth, in the same round): weight bytes
+of a token times tokens per second.
 
 --oracle names a folder with an existing llama-bench; an oracle named avx2 is compared with primad's
 avx2 kernels, any other with the fastest that this machine has. --make downloads the source package

@@ -2,11 +2,11 @@
 
     python3 tests/bench/table.py FOLDER --oracle native=FOLDER --oracle avx2=FOLDER
 
-FOLDER holds random models of the shapes and formats that the aims name, and vocabularies; what is missing is
-made or fetched (11 GB in all, and as much memory for the pages of the largest). The oracles are llama.cpp's, see engine.py,
-which measures. One round an item by default, an hour and more on two cores: --only TEXT takes the lines
-whose name has TEXT in it, --quick shorter prompts and generations. A share of the read rate counts the
-bytes of the weights that a token reads, once."""
+FOLDER holds random models of the shapes and formats that the aims name, and vocabularies; what is
+missing is made or fetched (11 GB in all, and as much memory for the pages of the largest). The oracles
+are llama.cpp's, see engine.py, which measures. One round an item by default, an hour and more on two
+cores: --only TEXT takes the lines whose name has TEXT in it, --quick shorter prompts and generations. A
+share of the read rate counts the bytes of the weights that a token reads, once."""
 import argparse
 import itertools
 import os

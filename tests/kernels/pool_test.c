@@ -93,6 +93,36 @@ static void sleepers_wake(void **unused)
 	pool_destroy(pool);
 }
 
+#define SHARE 40
+
+struct firsts {
+	atomic_uint arrived;
+	atomic_int piece[3]; /* the first of each thread, and 1; 0: none yet */
+};
+
+static void note_first(void *context, uint32_t piece, uint32_t thread)
+{
+	struct firsts *firsts = context;
+	if (atomic_load(&firsts->piece[thread]))
+		return;
+	atomic_store(&firsts->piece[thread], (int)piece + 1);
+	atomic_fetch_add(&firsts->arrived, 1);
+	while (atomic_load(&firsts->arrived) < 3)
+		pause_ms(1);
+}
+
+/* What a thread reads lies together: each begins with a range of its own. */
+static void threads_have_ranges(void **unused)
+{
+	struct pool *pool = pool_create(3, NULL);
+	assert_non_null(pool);
+	struct firsts firsts = { 0 };
+	pool_run(pool, note_first, &firsts, 3 * SHARE);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(atomic_load(&firsts.piece[i]), i * SHARE + 1);
+	pool_destroy(pool);
+}
+
 static double process_seconds(void)
 {
 	struct timespec time;
@@ -146,7 +176,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_piece_once),   cmocka_unit_test(many_short_runs),
-		cmocka_unit_test(sleepers_wake),      cmocka_unit_test(idle_workers_sleep),
+		cmocka_unit_test(sleepers_wake),
+		cmocka_unit_test(threads_have_ranges),      cmocka_unit_test(idle_workers_sleep),
 		cmocka_unit_test(denormals_are_kept), cmocka_unit_test(odd_counts_are_refused),
 	};
 	kernels_prepare_thread();
