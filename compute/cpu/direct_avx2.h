@@ -362,10 +362,10 @@ FORCE_INLINE void block_any(uint32_t type, struct octet octet, struct fetch *fet
 
 /* ---- rows of blocks ---- */
 
-FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct inputs *in, int rows,
-			       struct cut cut, float *out, size_t out_stride)
+FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, struct fetch *fetch,
+			       const struct inputs *in, int rows, struct cut cut, float *out,
+			       size_t out_stride)
 {
-	struct fetch fetch = { octet.bytes + AVX2_LANES * octet.stride };
 	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
 	for (uint32_t s = 0; s < SEGMENTS; s++) {
 		const uint32_t end = segment_first(s + 1, cut);
@@ -375,7 +375,7 @@ FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, const struct i
 		for (uint32_t b = segment_first(s, cut); b < end; b++) {
 			const size_t from = (size_t)b * block_bytes(type);
 			const struct octet at = { octet.bytes + from, octet.stride };
-			block_any(type, at, &fetch, in, rows, b, sums);
+			block_any(type, at, fetch, in, rows, b, sums);
 		}
 		for (int r = 0; r < rows; r++)
 			tree_add(&levels[0][r], ROWS_MAX, s, sums[r]);
@@ -390,12 +390,13 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
 	const struct cut cut = cut_of(product, traits[type].columns);
+	struct fetch fetch = fetch_after(product->weights + first * stride, stride);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
 		if (product->n_rows == 1)
-			direct_octet(type, octet, &in, 1, cut, product->out + o, 0);
+			direct_octet(type, octet, &fetch, &in, 1, cut, product->out + o, 0);
 		else
-			direct_octet(type, octet, &in, 2, cut, product->out + o,
+			direct_octet(type, octet, &fetch, &in, 2, cut, product->out + o,
 				     product->out_stride);
 	}
 }

@@ -41,14 +41,18 @@ FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, const struct 
 			fetch(ahead, (uint32_t)g, 256 / traits[type].group);
 			UNROLL
 			for (int i = 0; i < vectors; i++)
-				add_products(rows, part_columns(type, &part, p, vectors * k + i),
+				add_products(rows, scaled_columns(type, &part, p, vectors * k + i),
 					     column + 4 * (size_t)i, integers);
 			UNROLL
 			for (int r = 0; r < rows->n; r++) {
 				const struct group_inputs at = group_inputs(
 					kind, &rows->in, r, (uint32_t)(column / 32), (uint32_t)g);
-				sums[r] = step(kind, integers[r], scales.scale[g],
-					       scales.minimum[g], &at, sums[r]);
+				/* gcc does not leave out a shift by nothing */
+				const unsigned bits = scaled_bits(type, vectors * k);
+				const __m512i sum =
+					bits ? _mm512_srai_epi32(integers[r], bits) : integers[r];
+				sums[r] = step(kind, sum, scales.scale[g], scales.minimum[g], &at,
+					       sums[r]);
 			}
 		}
 	}

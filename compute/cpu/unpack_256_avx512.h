@@ -223,4 +223,28 @@ FORCE_INLINE __m512i part_columns(uint32_t type, const struct k_part *part, int 
 	}
 }
 
+/* The bits that columns 4i to 4i + 3 need not be shifted by: products of them all are a power of
+ * two too large, which one shift of their sum takes off. For formats with minima, and no offset. */
+FORCE_INLINE unsigned scaled_bits(uint32_t type, int i)
+{
+	switch (type) {
+	case TENSOR_Q2_K:
+		return (unsigned)(2 * (i / 8));
+	case TENSOR_Q4_K:
+		return (unsigned)(4 * (i / 8));
+	default:
+		return 0;
+	}
+}
+
+/* As part_columns, times 1 << scaled_bits. */
+FORCE_INLINE __m512i scaled_columns(uint32_t type, const struct k_part *part, int index, int i)
+{
+	const int mask = type == TENSOR_Q2_K ? 3 : 15;
+	if (type != TENSOR_Q2_K && type != TENSOR_Q4_K)
+		return part_columns(type, part, index, i);
+	return _mm512_and_si512(part->low[i % 8],
+				_mm512_set1_epi8((char)(mask << scaled_bits(type, i))));
+}
+
 #endif
