@@ -74,35 +74,60 @@ FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct
 
 /* ---- rows of blocks ---- */
 
-FORCE_INLINE void direct_segment(uint32_t type, struct sixteen weights, struct sixteen ahead,
-				 const struct meeting *rows, uint32_t first, uint32_t end,
-				 __m512 sums[ROWS_MAX])
+/* The sums of those segments that are done, `n`; the one at work ends before block `border`. */
+struct segments {
+	__m512 done[SEGMENTS][ROWS_MAX];
+	uint32_t n, border;
+};
+
+/* Ends the segments that end before `block`, of which some may be empty: `sums` are done, and
+ * become zero. */
+FORCE_INLINE void end_segments(struct segments *segments, int rows, struct cut cut, uint32_t block,
+			       __m512 *sums)
 {
-	const uint32_t step = PANEL_COLUMNS / traits[type].columns;
-	UNROLL
+	while (segments->n < SEGMENTS && segments->border == block) {
+		for (int r = 0; r < rows; r++) {
+			segments->done[segments->n][r] = sums[r];
+			sums[r] = _mm512_setzero_ps();
+		}
+		segments->n++;
+		segments->border = segment_first(segments->n + 1, cut);
+	}
+}
+
+/* The sum of all of them is in done[0] then. */
+FORCE_INLINE void add_segments(struct segments *segments, int rows)
+{
+	for (uint32_t step = 1; step < SEGMENTS; step *= 2)
+		for (uint32_t s = 0; s < SEGMENTS; s += 2 * step)
+			for (int r = 0; r < rows; r++)
+				segments->done[s][r] = _mm512_add_ps(segments->done[s][r],
+								     segments->done[s + step][r]);
+}
+
+/* One loop for all blocks: within one for the segments, the compiler would work out sixteen rows'
+ * addresses anew for each. */
+FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct sixteen ahead,
+				 const struct meeting *rows, struct cut cut,
+				 struct segments *segments)
+{
+	const uint32_t most = PANEL_COLUMNS / traits[type].columns;
+	__m512 sums[ROWS_MAX];
+	uint32_t n;
 	for (int r = 0; r < rows->n; r++)
 		sums[r] = _mm512_setzero_ps();
-	for (uint32_t b = first; b < end; b += step) {
-		const uint32_t n = end - b < step ? end - b : step;
+	segments->n = 0;
+	segments->border = segment_first(1, cut);
+	end_segments(segments, rows->n, cut, 0, sums);
+	for (uint32_t b = 0; b < cut.n_held; b += n) {
+		n = segments->border - b < most ? segments->border - b : most;
 		const size_t from = (size_t)b * traits[type].bytes;
 		const struct sixteen at = { weights.bytes + from, weights.stride };
 		const struct ahead next = { ahead, from, (size_t)n * traits[type].bytes };
 		add_blocks(type, at, &next, rows, b, n, sums);
+		end_segments(segments, rows->n, cut, b + n, sums);
 	}
-}
-
-/* Gives the sums in sums[0]. */
-FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct sixteen ahead,
-				 const struct meeting *rows, struct cut cut,
-				 __m512 sums[SEGMENTS][ROWS_MAX])
-{
-	for (uint32_t s = 0; s < SEGMENTS; s++)
-		direct_segment(type, weights, ahead, rows, segment_first(s, cut),
-			       segment_first(s + 1, cut), sums[s]);
-	for (uint32_t step = 1; step < SEGMENTS; step *= 2)
-		for (uint32_t s = 0; s < SEGMENTS; s += 2 * step)
-			for (int r = 0; r < rows->n; r++)
-				sums[s][r] = _mm512_add_ps(sums[s][r], sums[s + step][r]);
+	add_segments(segments, rows->n);
 }
 
 /* Outputs from `first` on; sixteen that would go beyond `end` begin so much lower. `n`: rows. */
@@ -119,11 +144,11 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, int n,
 		const __mmask16 own = (__mmask16)(0xffffu << (o - at));
 		const struct sixteen weights = { product->weights + at * stride, stride };
 		const struct sixteen ahead = { weights.bytes + distance, stride };
-		__m512 sums[SEGMENTS][ROWS_MAX];
-		direct_sixteen(type, weights, ahead, &rows, cut, sums);
+		struct segments segments;
+		direct_sixteen(type, weights, ahead, &rows, cut, &segments);
 		for (int r = 0; r < n; r++)
 			_mm512_mask_storeu_ps(product->out + (size_t)r * product->out_stride + at,
-					      own, sums[0][r]);
+					      own, segments.done[0][r]);
 	}
 }
 
