@@ -390,7 +390,7 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32
 	const struct inputs in = inputs_of(product);
 	const size_t stride = weight_row_bytes(type, product->n_in);
 	const struct cut cut = cut_of(product, traits[type].columns);
-	struct fetch fetch = fetch_after(product->weights + first * stride, stride);
+	struct fetch fetch = fetch_after(product->weights + first * stride, AVX2_LANES * stride);
 	for (uint32_t o = first; o < end; o += AVX2_LANES) {
 		const struct octet octet = { product->weights + o * stride, stride };
 		if (product->n_rows == 1)

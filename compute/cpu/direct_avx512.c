@@ -16,7 +16,7 @@ FORCE_INLINE void add_products(const struct meeting *rows, __m512i w, size_t col
 }
 
 /* Block `block` of the weights joins the sums. */
-FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, struct fetch *fetch,
 			    const struct meeting *rows, uint32_t block, __m512 sums[ROWS_MAX])
 {
 	const struct kind kind = kind_of(type);
@@ -38,7 +38,7 @@ FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, const struct 
 			UNROLL
 			for (int r = 0; r < rows->n; r++)
 				integers[r] = first_integers(kind, &starts[r], (uint32_t)g);
-			fetch(ahead, (uint32_t)g, 256 / traits[type].group);
+			fetch_columns(type, fetch, traits[type].group);
 			UNROLL
 			for (int i = 0; i < vectors; i++)
 				add_products(rows, scaled_columns(type, &part, p, vectors * k + i),
@@ -47,6 +47,7 @@ FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, const struct 
 			for (int r = 0; r < rows->n; r++) {
 				const struct group_inputs at = group_inputs(
 					kind, &rows->in, r, (uint32_t)(column / 32), (uint32_t)g);
+				IN_PLACE(integers[r]);
 				/* gcc does not leave out a shift by nothing */
 				const unsigned bits = scaled_bits(type, vectors * k);
 				const __m512i sum =
@@ -59,7 +60,7 @@ FORCE_INLINE void block_256(uint32_t type, struct sixteen weights, const struct 
 }
 
 /* `n` blocks, no more than SMALL_BLOCKS, from `block` on. */
-FORCE_INLINE void blocks_32(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+FORCE_INLINE void blocks_32(uint32_t type, struct sixteen weights, struct fetch *fetch,
 			    const struct meeting *rows, uint32_t block, uint32_t n,
 			    __m512 sums[ROWS_MAX])
 {
@@ -76,7 +77,7 @@ FORCE_INLINE void blocks_32(uint32_t type, struct sixteen weights, const struct 
 		UNROLL
 		for (int r = 0; r < rows->n; r++)
 			integers[r] = first_integers(kind, &starts[r], b);
-		fetch(ahead, b, n);
+		fetch_columns(type, fetch, 32);
 		turn_small(type, weights, &beside, b, &part);
 		UNROLL
 		for (int i = 0; i < 8; i++)
@@ -86,19 +87,20 @@ FORCE_INLINE void blocks_32(uint32_t type, struct sixteen weights, const struct 
 		for (int r = 0; r < rows->n; r++) {
 			const struct group_inputs at =
 				group_inputs(kind, &rows->in, r, block + b, 0);
+			IN_PLACE(integers[r]);
 			sums[r] = step(kind, integers[r], scale, minimum, &at, sums[r]);
 		}
 	}
 }
 
-FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, struct fetch *fetch,
 			     const struct meeting *rows, uint32_t block, uint32_t n,
 			     __m512 sums[ROWS_MAX])
 {
 	if (traits[type].columns == 256)
-		block_256(type, weights, ahead, rows, block, sums);
+		block_256(type, weights, fetch, rows, block, sums);
 	else
-		blocks_32(type, weights, ahead, rows, block, n, sums);
+		blocks_32(type, weights, fetch, rows, block, n, sums);
 }
 
 DIRECT_FUNCTION(direct_q4_0, TENSOR_Q4_0)

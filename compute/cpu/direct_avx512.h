@@ -6,12 +6,12 @@
 
 #include "compute/cpu/avx512.h"
 #include "compute/cpu/c.h"
+#include "compute/cpu/fetch.h"
 #include "compute/cpu/segments.h"
 #include "compute/cpu/steps_avx512.h"
 #include "compute/cpu/traits_avx512.h"
 
-#define ROWS_MAX        2
-#define FETCH_BYTES_MIN (12u << 10)
+#define ROWS_MAX 2
 
 FORCE_INLINE struct kind kind_of(uint32_t type)
 {
@@ -26,26 +26,6 @@ struct starts {
 FORCE_INLINE __m512i first_integers(struct kind kind, const struct starts *starts, uint32_t group)
 {
 	return kind.minimum ? _mm512_setzero_si512() : _mm512_set1_epi32(starts->group[group]);
-}
-
-/* Rows to come, as those at work lie now: `bytes` from `from` on are at work. */
-struct ahead {
-	struct sixteen rows;
-	size_t from, bytes;
-};
-
-/* Asks for share `index` of `shares` of what comes: few lines at a time, for what a processor
- * cannot ask for at once, it may leave; and of each row what is at work now, so that its own
- * prefetching sees as many even streams as there are rows. */
-FORCE_INLINE void fetch(const struct ahead *ahead, uint32_t index, uint32_t shares)
-{
-	const uint32_t begin = index * PANEL_OUTPUTS / shares;
-	const uint32_t end = (index + 1) * PANEL_OUTPUTS / shares;
-	const size_t first = (ahead->from + 63) & ~(size_t)63;
-	for (size_t i = first; i < ahead->from + ahead->bytes; i += 64)
-		for (uint32_t r = begin; r < end; r++)
-			_mm_prefetch((const char *)ahead->rows.bytes + r * ahead->rows.stride + i,
-				     _MM_HINT_T1);
 }
 
 /* Sixteen rows of weights meet `n` rows of activations. */
@@ -66,9 +46,19 @@ FORCE_INLINE void set_starts(struct kind kind, const struct meeting *rows, uint3
 				   starts_of(kind, &rows->in, r, block, n, rows->offset));
 }
 
+/* Asks for what `columns` of sixteen rows take. */
+FORCE_INLINE void fetch_columns(uint32_t type, struct fetch *fetch, uint32_t columns)
+{
+	fetch_next(fetch,
+		   (size_t)PANEL_OUTPUTS * traits[type].bytes * columns / traits[type].columns);
+}
+
+/* Keeps the compiler from working out a group elsewhere than where memory is asked for. */
+#define IN_PLACE(vector) __asm__ volatile("" : "+v"(vector))
+
 /* `n` blocks of the weights, those of PANEL_COLUMNS columns or fewer, join the sums; `block` is the
  * first of them. Defined by who includes this. */
-FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, struct fetch *fetch,
 			     const struct meeting *rows, uint32_t block, uint32_t n,
 			     __m512 sums[ROWS_MAX]);
 
@@ -107,7 +97,7 @@ FORCE_INLINE void add_segments(struct segments *segments, int rows)
 
 /* One loop for all blocks: within one for the segments, the compiler would work out sixteen rows'
  * addresses anew for each. */
-FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct sixteen ahead,
+FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct fetch *fetch,
 				 const struct meeting *rows, struct cut cut,
 				 struct segments *segments)
 {
@@ -123,8 +113,7 @@ FORCE_INLINE void direct_sixteen(uint32_t type, struct sixteen weights, struct s
 		n = segments->border - b < most ? segments->border - b : most;
 		const size_t from = (size_t)b * traits[type].bytes;
 		const struct sixteen at = { weights.bytes + from, weights.stride };
-		const struct ahead next = { ahead, from, (size_t)n * traits[type].bytes };
-		add_blocks(type, at, &next, rows, b, n, sums);
+		add_blocks(type, at, fetch, rows, b, n, sums);
 		end_segments(segments, rows->n, cut, b + n, sums);
 	}
 	add_segments(segments, rows->n);
@@ -136,16 +125,14 @@ FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, int n,
 {
 	const struct meeting rows = { inputs_of(product), n, packing_of(type).offset };
 	const size_t stride = weight_row_bytes(type, product->n_in);
-	const size_t whole = PANEL_OUTPUTS * stride;
-	const size_t distance = (FETCH_BYTES_MIN + whole - 1) / whole * whole;
 	const struct cut cut = cut_of(product, traits[type].columns);
+	struct fetch fetch = fetch_after(product->weights + first * stride, PANEL_OUTPUTS * stride);
 	for (uint32_t o = first; o < end; o += PANEL_OUTPUTS) {
 		const uint32_t at = o + PANEL_OUTPUTS <= end ? o : end - PANEL_OUTPUTS;
 		const __mmask16 own = (__mmask16)(0xffffu << (o - at));
 		const struct sixteen weights = { product->weights + at * stride, stride };
-		const struct sixteen ahead = { weights.bytes + distance, stride };
 		struct segments segments;
-		direct_sixteen(type, weights, ahead, &rows, cut, &segments);
+		direct_sixteen(type, weights, &fetch, &rows, cut, &segments);
 		for (int r = 0; r < n; r++)
 			_mm512_mask_storeu_ps(product->out + (size_t)r * product->out_stride + at,
 					      own, segments.done[0][r]);

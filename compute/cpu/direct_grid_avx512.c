@@ -71,7 +71,7 @@ FORCE_INLINE void multiply_chunk(uint32_t type, const struct found *found, size_
 	}
 }
 
-FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct ahead *ahead,
+FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, struct fetch *fetch,
 			     const struct meeting *rows, uint32_t block, uint32_t n,
 			     __m512 sums[ROWS_MAX])
 {
@@ -85,7 +85,7 @@ FORCE_INLINE void add_blocks(uint32_t type, struct sixteen weights, const struct
 	make_scales(type, weights, &numbers, scale);
 	for (uint32_t chunk = 0; chunk < 256 / width; chunk++) {
 		__m512i integers[ROWS_MAX][4];
-		fetch(ahead, chunk, 256 / width);
+		fetch_columns(type, fetch, width);
 		multiply_chunk(type, &found, chunk, rows, 256 * block + width * chunk, integers);
 		UNROLL
 		for (uint32_t i = 0; i < width / group; i++) {
