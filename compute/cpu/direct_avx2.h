@@ -362,26 +362,49 @@ FORCE_INLINE void block_any(uint32_t type, struct octet octet, struct fetch *fet
 
 /* ---- rows of blocks ---- */
 
+/* The sums of those segments that are done, `n`; the one at work ends before block `border`. */
+struct segments {
+	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
+	uint32_t n, border;
+};
+
+/* Ends the segments that end before `block`, of which some may be empty: `sums` join the tree and
+ * become zero. */
+FORCE_INLINE void end_segments(struct segments *segments, int rows, struct cut cut, uint32_t block,
+			       __m256 *sums)
+{
+	while (segments->n < SEGMENTS && segments->border == block) {
+		for (int r = 0; r < rows; r++) {
+			tree_add(&segments->levels[0][r], ROWS_MAX, segments->n, sums[r]);
+			sums[r] = _mm256_setzero_ps();
+		}
+		segments->n++;
+		segments->border = segment_first(segments->n + 1, cut);
+	}
+}
+
+/* Blocks of 256 are taken one by one: within a loop for each segment, which often has one or two,
+ * the compiler would work out the rows' addresses anew for each. */
 FORCE_INLINE void direct_octet(uint32_t type, struct octet octet, struct fetch *fetch,
 			       const struct inputs *in, int rows, struct cut cut, float *out,
 			       size_t out_stride)
 {
-	__m256 levels[SEGMENT_LEVELS + 1][ROWS_MAX];
-	for (uint32_t s = 0; s < SEGMENTS; s++) {
-		const uint32_t end = segment_first(s + 1, cut);
-		__m256 sums[ROWS_MAX];
-		for (int r = 0; r < rows; r++)
-			sums[r] = _mm256_setzero_ps();
-		for (uint32_t b = segment_first(s, cut); b < end; b++) {
+	struct segments segments = { .n = 0, .border = segment_first(1, cut) };
+	__m256 sums[ROWS_MAX];
+	for (int r = 0; r < rows; r++)
+		sums[r] = _mm256_setzero_ps();
+	end_segments(&segments, rows, cut, 0, sums);
+	for (uint32_t b = 0; b < cut.n_held;) {
+		const uint32_t end = is_256(type) ? b + 1 : segments.border;
+		for (; b < end; b++) {
 			const size_t from = (size_t)b * block_bytes(type);
 			const struct octet at = { octet.bytes + from, octet.stride };
 			block_any(type, at, fetch, in, rows, b, sums);
 		}
-		for (int r = 0; r < rows; r++)
-			tree_add(&levels[0][r], ROWS_MAX, s, sums[r]);
+		end_segments(&segments, rows, cut, b, sums);
 	}
 	for (int r = 0; r < rows; r++)
-		_mm256_storeu_ps(out + (size_t)r * out_stride, levels[SEGMENT_LEVELS][r]);
+		_mm256_storeu_ps(out + (size_t)r * out_stride, segments.levels[SEGMENT_LEVELS][r]);
 }
 
 FORCE_INLINE void direct_run(uint32_t type, const struct matmul *product, uint32_t first,
