@@ -1,11 +1,11 @@
 #include "compute/uncached.h"
 
+#include "base/file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include "base/file.h"
 
 int uncached_create_unlinked(const char *folder)
 {

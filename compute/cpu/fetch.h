@@ -4,7 +4,7 @@
  * A few rows of weights are worked through at a time, block after block of all of them. What lies
  * behind them is asked for from first to last meanwhile, a few lines at once: Zen 3 drops what is
  * asked for in larger pieces, and row by row, each line on another page, it brings little more
- * than half; on Zen 4 long rows lose a tenth so. */
+ * than half. */
 #ifndef COMPUTE_CPU_FETCH_H
 #define COMPUTE_CPU_FETCH_H
 
@@ -31,7 +31,7 @@ static inline struct fetch fetch_after(const uint8_t *rows, size_t bytes)
 static inline __attribute__((always_inline)) void fetch_next(struct fetch *fetch, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i += 64)
-		__asm__ volatile("prefetcht1 %a0" : : "p"(fetch->next + i));
+		__asm__ volatile("prefetcht1 %0" : : "m"(fetch->next[i]));
 	fetch->next += bytes;
 }
 

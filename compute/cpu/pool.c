@@ -168,7 +168,8 @@ static void share_out(struct pool *pool, uint32_t n_pieces)
 	uint32_t first = 0;
 	for (uint32_t i = 0; i < pool->threads; i++) {
 		const uint32_t end = (uint32_t)((uint64_t)n_pieces * (i + 1) / pool->threads);
-		atomic_store(&pool->ranges[i].pieces, pieces_of(first, end));
+		atomic_store_explicit(&pool->ranges[i].pieces, pieces_of(first, end),
+				      memory_order_release);
 		first = end;
 	}
 }

@@ -175,10 +175,10 @@ static void odd_counts_are_refused(void **unused)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_piece_once),   cmocka_unit_test(many_short_runs),
-		cmocka_unit_test(sleepers_wake),
-		cmocka_unit_test(threads_have_ranges),      cmocka_unit_test(idle_workers_sleep),
-		cmocka_unit_test(denormals_are_kept), cmocka_unit_test(odd_counts_are_refused),
+		cmocka_unit_test(every_piece_once),       cmocka_unit_test(many_short_runs),
+		cmocka_unit_test(sleepers_wake),          cmocka_unit_test(threads_have_ranges),
+		cmocka_unit_test(idle_workers_sleep),     cmocka_unit_test(denormals_are_kept),
+		cmocka_unit_test(odd_counts_are_refused),
 	};
 	kernels_prepare_thread();
 	return cmocka_run_group_tests(tests, NULL, NULL);
